@@ -1,0 +1,45 @@
+"""Nephew: durable background jobs on Huey, kept in SQLite or PostgreSQL."""
+
+from nephew.codec import SignedPickle
+from nephew.current import current_job
+from nephew.errors import (
+    BackendError,
+    ConfigError,
+    DecodeError,
+    EncodeError,
+    JobEnded,
+    LockLost,
+    LockNotAcquired,
+    NephewError,
+    RemoteError,
+)
+from nephew.instance import Nephew
+from nephew.job import Job, State
+from nephew.result import Result
+from nephew.schedules import cron, every
+from nephew.version import __version__
+
+__all__ = [
+    # an instance and what its calls return
+    "Nephew",
+    "Result",
+    "Job",
+    "State",
+    "current_job",
+    # schedules
+    "cron",
+    "every",
+    # serializers
+    "SignedPickle",
+    # errors
+    "NephewError",
+    "BackendError",
+    "ConfigError",
+    "DecodeError",
+    "EncodeError",
+    "JobEnded",
+    "LockLost",
+    "LockNotAcquired",
+    "RemoteError",
+    "__version__",
+]

@@ -1,0 +1,36 @@
+"""Jobs in SQLite or PostgreSQL: one implementation through Peewee, two small dialects."""
+
+from __future__ import annotations
+
+from peewee import Database
+
+from nephew.backends.contract import Backend, Watcher
+from nephew.backends.sql.dialects import Dialect, dialect_of, open_url
+from nephew.backends.sql.history import History
+from nephew.backends.sql.locks import Locks
+from nephew.backends.sql.settlement import Settlement
+from nephew.backends.sql.workers import Workers
+
+
+class SqlBackend(Settlement, Workers, Locks, History, Backend):
+    """All nouns of a backend on one database."""
+
+    def watcher(self) -> Watcher:
+        """What tells a consumer of writes; see the contract."""
+        return self.dialect.watcher(self.name)
+
+    def run_dir(self) -> str:
+        """The folder of the workers' files; see the contract."""
+        return self.dialect.run_dir()
+
+
+def open_sql(name: str, url: str | None, database: Database | None, auto_migrate: bool) -> SqlBackend:
+    """The SQL backend of an instance; connects to nothing.
+
+    :raises ConfigError: when the URL or the database cannot be used.
+    """
+    dialect: Dialect = open_url(url or "") if database is None else dialect_of(database)
+    return SqlBackend(dialect, name, auto_migrate or dialect.look_first)
+
+
+__all__ = ["SqlBackend", "open_sql"]

@@ -1,0 +1,175 @@
+"""The one way to the database: reads, and write transactions that are repeated when a connection was lost."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from peewee import PeeweeException
+
+from nephew.backends.sql import migrations
+from nephew.backends.sql.dialects import Dialect
+from nephew.errors import BackendError, SchemaError
+
+log = logging.getLogger("huey.nephew.sql")
+
+T = TypeVar("T")
+Run = Callable[..., Any]
+
+
+class Connected:
+    """Base of the backend's nouns: the database, its dialect and the instance's name."""
+
+    def __init__(self, dialect: Dialect, name: str, auto_migrate: bool = True) -> None:
+        self.dialect, self.name = dialect, name
+        self.database = dialect.database
+        self.description = dialect.description
+        self.heartbeats = dialect.heartbeats
+        self._auto_migrate = auto_migrate
+        self._ready = False
+        self._offset: float | None = None
+
+    def now(self) -> float:
+        """The store's clock: ours, corrected by the difference measured when it was first asked."""
+        if self._offset is None:
+            self._offset = self._measure_offset()
+        return time.time() + self._offset
+
+    def _measure_offset(self) -> float:
+        return self._guarded(lambda: self.dialect.offset(self._run))
+
+    def measure_clock(self) -> None:
+        """Measure the difference to the store's clock anew."""
+        self._offset = self._measure_offset()
+
+    def read(self, sql: str, params: Sequence[Any] = ()) -> list[Any]:
+        """The rows of a SELECT."""
+        self._ensure_ready()
+        return self._repeated(lambda: self._run(sql, params).fetchall())
+
+    def write(self, step: Callable[[Run], T]) -> T:
+        """Run `step` in one transaction (a savepoint of the caller's, if there is one).
+
+        A step must be safe to repeat: a lost connection may have hidden that it was committed.
+        """
+        self._ensure_ready()
+        return self._repeated(lambda: self._transaction(step))
+
+    def write_one(
+        self, sql: str, params: Sequence[Any], unless: Callable[[], list[Any]] = list
+    ) -> list[Any]:
+        """A single writing statement with RETURNING: its rows.
+
+        :param unless: asked before the statement is repeated on a new connection; rows of its stand for it.
+        """
+        self._ensure_ready()
+        return self._repeated(
+            lambda: self._single(sql, params), lambda: unless() or self._single(sql, params)
+        )
+
+    def _single(self, sql: str, params: Sequence[Any]) -> list[Any]:
+        with self.dialect.writing():
+            return list(self._run(sql, params).fetchall())
+
+    def _transaction(self, step: Callable[[Run], T]) -> T:
+        if self.database.in_transaction():
+            with self.database.atomic():
+                return step(self._run)
+        with self.dialect.writing(), self.database.atomic(*self.dialect.begin):
+            return step(self._run)
+
+    def _run(self, sql: str, params: Sequence[Any] = (), many: bool = False) -> Any:
+        if self.database.is_closed():
+            self.database.connect()
+        cursor = self.database.cursor()
+        if many:
+            cursor.executemany(self.dialect.sql(sql), params)
+        else:
+            cursor.execute(self.dialect.sql(sql), params)
+        return cursor
+
+    def _repeated(self, step: Callable[[], T], again: Callable[[], T] | None = None) -> T:
+        inside = self.database.in_transaction()
+        try:
+            return self._guarded(step)
+        except BackendError as error:
+            if inside or not self.dialect.is_broken(_root(error)):
+                raise
+            log.info("The connection to the database was lost (%s); connecting again.", _root(error))
+            return self._guarded(again or step)
+
+    def _guarded(self, step: Callable[[], T]) -> T:
+        inside = self.database.in_transaction()
+        try:
+            return step()
+        except (*self.dialect.errors, PeeweeException) as error:
+            raise self._explained(error, inside) from error
+
+    def _explained(self, error: Exception, inside: bool) -> BackendError:
+        root = _root(error)
+        if not inside and self.dialect.is_broken(root):
+            self._drop_connection()
+        if inside and self.dialect.is_deferred_upgrade(root):
+            return BackendError(
+                "the transaction around this call only reads so far and could not become a writing one "
+                "(database is locked); begin it with db.atomic('IMMEDIATE')"
+            )
+        return BackendError(f"{self.description}: {str(root).strip() or type(root).__name__}")
+
+    def _drop_connection(self) -> None:
+        try:
+            self.database.close()
+        except Exception as error:  # it is broken already
+            log.debug("Closing the lost connection: %s", error)
+
+    # -- tables -------------------------------------------------------------------------------------
+    def migrate(self) -> tuple[int, int]:
+        """Create the tables or bring them up to date; see the contract."""
+
+        def step() -> tuple[int, int]:
+            self.dialect.prepare()
+            with self.dialect.writing(), self.database.atomic(*self.dialect.begin):
+                return migrations.migrate(self.database, self.dialect.lock_migrations)
+
+        versions = self._guarded(step)
+        if not self.database.in_transaction():
+            self._ready = True
+        return versions
+
+    def _ensure_ready(self) -> None:
+        if self._ready:
+            return
+        found = self._repeated(lambda: migrations.version(self.database))
+        if found == migrations.LATEST:
+            self._ready = True
+        elif self._auto_migrate or found > migrations.LATEST:
+            self.migrate()
+        else:
+            raise SchemaError(
+                f"expected tables of version {migrations.LATEST}, got version {found}; run `nephew migrate`"
+            )
+
+    def in_transaction(self) -> bool:
+        """Whether the caller is inside a transaction; see the contract."""
+        return bool(self.database.in_transaction())
+
+    # -- connections --------------------------------------------------------------------------------
+    def close(self) -> None:
+        """Close the calling thread's connection, unless its transaction is still open."""
+        if not self.database.is_closed() and not self.database.in_transaction():
+            self.database.close()
+
+    def forget_connections(self) -> None:
+        """Drop the parent's connections without a word to the server; see the contract."""
+        self._inherited = getattr(self.database._state, "conn", None)  # closing it would end the parent's
+        self.database.dispose()
+        self.dialect.forked()
+
+
+def _root(error: BaseException) -> BaseException:
+    """The driver's error under Peewee's and ours."""
+    while error.__cause__ is not None and isinstance(error, BackendError | PeeweeException):
+        error = error.__cause__
+    return error.__context__ if isinstance(error, PeeweeException) and error.__context__ else error

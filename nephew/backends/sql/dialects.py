@@ -1,0 +1,294 @@
+"""The two databases' differences: how a transaction begins, how rows are locked, who is told of a write."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from peewee import Database, PostgresqlDatabase, SqliteDatabase
+
+from nephew.backends.contract import Watcher
+from nephew.backends.sql.wakeup import FileWatcher, NotificationWatcher, SilentWatcher
+from nephew.errors import BackendError, ConfigError
+
+try:
+    import psycopg
+except ImportError:  # the extra `postgres` is not installed
+    psycopg = None  # type: ignore[assignment]
+
+Run = Callable[..., Any]
+
+#: Seconds to wait for SQLite's write lock before giving up.
+SQLITE_TIMEOUT = 60.0
+
+
+class Dialect:
+    """What differs between the databases; everything else is one implementation."""
+
+    #: Appended to a SELECT of rows that are about to be changed.
+    for_update: ClassVar[str] = ""
+    #: The same, passing over rows that another worker has locked.
+    skip_locked: ClassVar[str] = ""
+    #: Arguments of Peewee's `atomic()` for a transaction that writes.
+    begin: ClassVar[tuple[str, ...]] = ()
+    #: Whether a read that finds nothing should come before a write that would take the lock.
+    look_first: ClassVar[bool] = False
+    heartbeats: ClassVar[bool] = True
+    errors: ClassVar[tuple[type[Exception], ...]] = ()
+
+    def __init__(self, database: Database, description: str) -> None:
+        self.database, self.description = database, description
+
+    def sql(self, text: str) -> str:
+        """The statement in the driver's placeholder style (written with `?`)."""
+        return text
+
+    def writing(self) -> AbstractContextManager[Any]:
+        """Held while a write transaction of this process is open."""
+        return nullcontext()
+
+    def forked(self) -> None:
+        """In a fork's child: forget what belongs to the parent."""
+
+    def lock_migrations(self) -> None:
+        """Let one migration at a time pass; freed with the transaction."""
+
+    def fresh_seqs(self, run: Run, count: int) -> list[int]:
+        """The next places at the back of the queue."""
+        raise NotImplementedError
+
+    def tell(self, run: Run, name: str) -> None:
+        """Tell waiting consumers, once the transaction commits, that there is work."""
+
+    def telling(self, insert: str, name: str) -> tuple[str, tuple[str, ...]]:
+        """A single INSERT … RETURNING seq that also tells them, and the parameters that it takes last."""
+        return insert, ()
+
+    def offset(self, run: Run) -> float:
+        """Seconds by which the store's clock is ahead of this process's."""
+        return 0.0
+
+    def is_broken(self, error: BaseException) -> bool:
+        """Whether the connection is gone and a new one may do."""
+        return False
+
+    def is_deferred_upgrade(self, error: BaseException) -> bool:
+        """Whether a caller's read transaction could not become a write transaction."""
+        return False
+
+    def watcher(self, name: str) -> Watcher:
+        raise NotImplementedError
+
+    def run_dir(self) -> str:
+        """A folder for the workers' files that all workers of this host see."""
+        user = os.getuid() if hasattr(os, "getuid") else "user"
+        return os.path.join(tempfile.gettempdir(), f"nephew-{user}")
+
+    def connection(self) -> Any:
+        return self.database.connection()
+
+    def prepare(self) -> None:
+        """Make the file or the server ready for the tables."""
+
+
+class Sqlite(Dialect):
+    begin = ("IMMEDIATE",)
+    look_first = True
+    #: All workers share the host, and a write would not get through beside a long transaction.
+    heartbeats = False
+    errors = (sqlite3.Error,)
+
+    def __init__(self, database: SqliteDatabase, description: str) -> None:
+        super().__init__(database, description)
+        self._lock = threading.RLock()
+
+    def writing(self) -> AbstractContextManager[Any]:
+        # SQLite waits for its write lock by sleeping; threads of one process need not.
+        return self._lock
+
+    def forked(self) -> None:
+        self._lock = threading.RLock()
+
+    def prepare(self) -> None:
+        if self._file() is not None:
+            self.database.execute_sql("PRAGMA journal_mode = wal")
+
+    def fresh_seqs(self, run: Run, count: int) -> list[int]:
+        first = (run("SELECT max(seq) FROM nephew_job").fetchone()[0] or 0) + 1
+        return list(range(first, first + count))
+
+    def is_deferred_upgrade(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+    def watcher(self, name: str) -> Watcher:
+        path = self._file()
+        return FileWatcher(path) if path else SilentWatcher()
+
+    def run_dir(self) -> str:
+        path = self._file()
+        return f"{path}-workers" if path else super().run_dir()
+
+    def _file(self) -> str | None:
+        path = str(self.database.database)
+        if path == ":memory:" or "vfs=memdb" in path or "mode=memory" in path:
+            return None
+        if path.startswith("file:"):
+            path = unquote(path[len("file:") :].split("?", 1)[0])
+        return os.path.abspath(path)
+
+
+class Postgres(Dialect):
+    for_update = " FOR UPDATE"
+    skip_locked = " FOR UPDATE SKIP LOCKED"
+    errors = (psycopg.Error,) if psycopg else ()
+
+    @staticmethod
+    @lru_cache(maxsize=512)
+    def _translate(text: str) -> str:
+        return text.replace("?", "%s")
+
+    def sql(self, text: str) -> str:
+        return self._translate(text)
+
+    def lock_migrations(self) -> None:
+        self.database.execute_sql("SELECT pg_advisory_xact_lock(7311873)")
+
+    def fresh_seqs(self, run: Run, count: int) -> list[int]:
+        rows = run(
+            "SELECT nextval(pg_get_serial_sequence('nephew_job', 'seq')) FROM generate_series(1, ?)", (count,)
+        )
+        return sorted(row[0] for row in rows)
+
+    def tell(self, run: Run, name: str) -> None:
+        run("SELECT pg_notify(?, '')", (channel(name),))
+
+    def telling(self, insert: str, name: str) -> tuple[str, tuple[str, ...]]:
+        text = f"WITH written AS ({insert}) SELECT seq, pg_notify(?, '') FROM written"
+        return text, (channel(name),)
+
+    def offset(self, run: Run) -> float:
+        before = time.time()
+        (theirs,) = run("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+        return float(theirs) - (before + time.time()) / 2
+
+    def is_broken(self, error: BaseException) -> bool:
+        if psycopg is None or not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            return False
+        # A lock timeout or a deadlock has a code; a connection that is gone has none, or one of class 08 or 57.
+        code = getattr(error, "sqlstate", None)
+        return code is None or code[:2] in ("08", "57")
+
+    def watcher(self, name: str) -> Watcher:
+        return NotificationWatcher(self.database._connect, channel(name))
+
+
+def channel(name: str) -> str:
+    """The notification channel of an instance (PostgreSQL cuts names at 63 bytes)."""
+    return f"nephew_{uuid.uuid5(uuid.NAMESPACE_OID, name).hex}"
+
+
+def dialect_of(database: Database) -> Dialect:
+    """The dialect of the application's own Peewee database.
+
+    :raises ConfigError: when it is neither SQLite nor PostgreSQL.
+    """
+    actual = getattr(database, "obj", database)  # a Peewee Proxy holds its database in `obj`
+    if isinstance(actual, SqliteDatabase):
+        return Sqlite(actual, f"sqlite {_place(actual.database)}")
+    if isinstance(actual, PostgresqlDatabase):
+        return Postgres(actual, f"postgresql {_place(actual.database)}")
+    raise ConfigError(
+        f"expected database to be a Peewee SqliteDatabase or PostgresqlDatabase, got {actual!r}"
+        + (" (initialise the proxy before Nephew is used)" if actual is None else "")
+    )
+
+
+def open_url(url: str) -> Dialect:
+    """The dialect for `sqlite:///file`, `memory://` or a PostgreSQL URI; connects to nothing.
+
+    :raises ConfigError: when the URL is of no such form.
+    """
+    scheme = url.split(":", 1)[0].lower()
+    if scheme == "memory":
+        return _memory()
+    if scheme == "sqlite":
+        return _sqlite(url)
+    if scheme in ("postgresql", "postgres"):
+        return _postgres(url)
+    raise ConfigError(
+        f"expected a URL like sqlite:///file.db, postgresql://user@host/database or memory://, got {_place(url)!r}"
+    )
+
+
+def _memory() -> Dialect:
+    place = f"file:/nephew-{uuid.uuid4().hex}?vfs=memdb"
+    database = SqliteDatabase(place, uri=True, timeout=SQLITE_TIMEOUT, check_same_thread=False)
+    dialect = Sqlite(database, "memory")
+    # The memory lives as long as a connection to it is open.
+    dialect.anchor = sqlite3.connect(place, uri=True, check_same_thread=False)  # type: ignore[attr-defined]
+    return dialect
+
+
+def _sqlite(url: str) -> Dialect:
+    rest = url.split(":", 1)[1]
+    if not rest.startswith("///"):
+        raise ConfigError(f"expected sqlite:///file.db (or sqlite:////absolute/file.db), got {url!r}")
+    path, _, query = rest[3:].partition("?")
+    path = unquote(path)
+    if not path:
+        raise ConfigError(f"expected a file in sqlite:///file.db, got {url!r}; for tests there is memory://")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    synchronous = options.pop("synchronous", "normal").lower()
+    if synchronous not in ("off", "normal", "full", "extra"):
+        raise ConfigError(f"expected synchronous to be off, normal, full or extra, got {synchronous!r}")
+    timeout = options.pop("timeout", str(SQLITE_TIMEOUT))
+    try:
+        seconds = float(timeout)
+    except ValueError:
+        raise ConfigError(f"expected timeout to be a number of seconds, got {timeout!r}") from None
+    if options:
+        raise ConfigError(f"expected only synchronous and timeout after ? in {url!r}, got {', '.join(options)}")
+    path = os.path.abspath(path)
+    database = SqliteDatabase(path, timeout=seconds, pragmas={"synchronous": synchronous})
+    return Sqlite(database, f"sqlite {path}")
+
+
+def _postgres(url: str) -> Dialect:
+    if psycopg is None:
+        raise ConfigError("PostgreSQL needs psycopg: install nephew[postgres]")
+    url = "postgresql" + url[url.index(":") :]
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ConfigError(f"expected a PostgreSQL URI, got {_place(url)!r}: {str(error).strip()}") from None
+    return Postgres(PostgresqlDatabase(url, prefer_psycopg3=True), f"postgresql {_place(url)}")
+
+
+def _place(url: Any) -> str:
+    """A URL or file name without its password."""
+    text = str(url)
+    if "://" not in text:
+        return text
+    try:
+        parts = urlsplit(text)
+        password = parts.password
+    except ValueError:
+        return text.split("://", 1)[0] + "://…"
+    return text.replace(f":{password}@", ":…@", 1) if password else text
+
+
+def marks(values: Iterable[Any]) -> str:
+    """Placeholders for a list of values: `?, ?, ?`."""
+    return ", ".join("?" for _ in values)
+
+
+__all__ = ["BackendError", "Dialect", "Postgres", "Sqlite", "channel", "dialect_of", "marks", "open_url"]

@@ -1,0 +1,71 @@
+"""Locks and the ticks of schedules: rows whose key lets one of many in."""
+
+from __future__ import annotations
+
+from nephew.backends.contract import LockRow, NewJob
+from nephew.backends.sql.connection import Run
+from nephew.backends.sql.queue import Queue
+
+
+class Locks(Queue):
+    """Rows that one holds and others see."""
+
+    def acquire_lock(self, name: str, owner: str, label: str, ttl: float) -> int | None:
+        """Take a free lock; see the contract."""
+        now = self.now()
+        rows = self.write_one(
+            "INSERT INTO nephew_lock (name, key, owner, label, fence, acquired_at, expires_at)"
+            " VALUES (?, ?, ?, ?, 1, ?, ?) ON CONFLICT (name, key) DO UPDATE SET owner = excluded.owner,"
+            " label = excluded.label, fence = nephew_lock.fence + 1, acquired_at = excluded.acquired_at,"
+            " expires_at = excluded.expires_at WHERE nephew_lock.owner IS NULL"
+            " OR nephew_lock.owner = excluded.owner OR nephew_lock.expires_at <= ? RETURNING fence",
+            (self.name, name, owner, label, now, now + ttl, now),
+        )
+        return int(rows[0][0]) if rows else None
+
+    def renew_lock(self, name: str, owner: str, ttl: float) -> bool:
+        """Prolong a lock; see the contract."""
+        now = self.now()
+        return bool(
+            self.write_one(
+                "UPDATE nephew_lock SET expires_at = ? WHERE name = ? AND key = ? AND owner = ?"
+                " AND expires_at > ? RETURNING 1",
+                (now + ttl, self.name, name, owner, now),
+            )
+        )
+
+    def release_lock(self, name: str, owner: str | None) -> bool:
+        """Give a lock up or break it; see the contract."""
+        mine = "" if owner is None else " AND owner = ?"
+        params = (self.name, name) if owner is None else (self.name, name, owner)
+        return bool(
+            self.write_one(
+                "UPDATE nephew_lock SET owner = NULL WHERE name = ? AND key = ? AND owner IS NOT NULL"
+                f"{mine} RETURNING 1",
+                params,
+            )
+        )
+
+    def locks(self) -> list[LockRow]:
+        """The held locks; see the contract."""
+        rows = self.read(
+            "SELECT key, owner, label, fence, acquired_at, expires_at FROM nephew_lock"
+            " WHERE name = ? AND owner IS NOT NULL AND expires_at > ? ORDER BY key",
+            (self.name, self.now()),
+        )
+        return [LockRow(*row) for row in rows]
+
+    def tick(self, schedule: str, due: float, job: NewJob) -> bool:
+        """Enqueue a tick's job once; see the contract."""
+
+        def step(run: Run) -> bool:
+            new = run(
+                "INSERT INTO nephew_tick (name, schedule, due, job, written_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                (self.name, schedule, due, job.id, self.now()),
+            ).rowcount
+            if new:
+                self._enqueue(run, [job], tell=True)
+            return bool(new)
+
+        return self.write(step)

@@ -1,0 +1,224 @@
+"""Waiting jobs: enqueue, claim, move due ones, park and unpark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from nephew.backends.contract import Claimed, Enqueued, NewJob
+from nephew.backends.sql.connection import Run
+from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.results import Results
+
+INSERT = (
+    "INSERT INTO nephew_job"
+    " (name, id, task, queue, state, priority, eta, payload, unique_key, chord, enqueued_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+TAKEN = (
+    "seq, id, task, queue, payload, priority, attempts, crashes, alone, claim, chord,"
+    " EXISTS (SELECT 1 FROM nephew_data WHERE name = ? AND revocation)"
+)
+PROMOTED = 500
+
+
+class Queue(Results):
+    """The waiting part of the job table."""
+
+    def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        """Store jobs; see the contract."""
+        if len(jobs) == 1:
+            return [self._enqueue_one(jobs[0])]
+        return self.write(lambda run: self._enqueue(run, jobs, tell=True))
+
+    def _enqueue_one(self, job: NewJob) -> Enqueued:
+        insert, more = self.dialect.telling(f"{INSERT} RETURNING seq", self.name)
+        if self.write_one(insert, (*self._values(job, self.now()), *more)):
+            return Enqueued(job.id, False)
+        return self.write(lambda run: self._conflicting(run, job))
+
+    def _enqueue(self, run: Run, jobs: Sequence[NewJob], tell: bool) -> list[Enqueued]:
+        """Inside a transaction: store jobs."""
+        now = self.now()
+        written = run(INSERT, [self._values(job, now) for job in jobs], many=True).rowcount if jobs else 0
+        if tell and jobs:
+            self.dialect.tell(run, self.name)
+        if written == len(jobs):
+            return [Enqueued(job.id, False) for job in jobs]
+        return [self._conflicting(run, job) for job in jobs]
+
+    def add_scheduled(self, job: NewJob) -> None:
+        """Store a job in the schedule; see the contract."""
+
+        def step(run: Run) -> None:
+            run(INSERT, self._values(job, 0.0))
+            run(
+                "UPDATE nephew_job SET state = 'scheduled', enqueued_at = ? WHERE name = ? AND id = ?",
+                (self.now(), self.name, job.id),
+            )
+
+        self.write(step)
+
+    def _values(self, job: NewJob, now: float) -> tuple[Any, ...]:
+        later = job.eta is not None and job.eta > now
+        state = "scheduled" if later else "queued"
+        return (
+            self.name, job.id, job.task, job.queue, state, job.priority, job.eta, job.payload,
+            job.unique_key, job.chord, now,
+        )  # fmt: skip
+
+    def _conflicting(self, run: Run, job: NewJob) -> Enqueued:
+        """A job whose id or key is taken: an unfinished one stands for it, an ended one lives again."""
+        if job.unique_key is not None:
+            twin = run(
+                "SELECT id FROM nephew_job WHERE name = ? AND unique_key = ? AND finished_at IS NULL",
+                (self.name, job.unique_key),
+            ).fetchone()
+            if twin is not None:
+                return Enqueued(twin[0], twin[0] != job.id)
+        revived = run(
+            "UPDATE nephew_job SET seq = ?, task = ?, queue = ?, state = ?, priority = ?, eta = ?, payload = ?,"
+            " unique_key = ?, chord = ?, enqueued_at = ?, worker = NULL, claim = NULL, attempts = 0,"
+            " crashes = 0, alone = FALSE, started_at = NULL, finished_at = NULL, result = NULL, error = NULL,"
+            " reason = NULL, progress = NULL, progress_message = NULL"
+            " WHERE name = ? AND id = ? AND finished_at IS NOT NULL",
+            (self.dialect.fresh_seqs(run, 1)[0], *self._values(job, self.now())[2:], self.name, job.id),
+        ).rowcount
+        if revived:
+            run("DELETE FROM nephew_attempt WHERE name = ? AND job = ?", (self.name, job.id))
+            self.dialect.tell(run, self.name)
+        elif not run("SELECT 1 FROM nephew_job WHERE name = ? AND id = ?", (self.name, job.id)).fetchone():
+            # The twin that stood in the way has ended meanwhile.
+            run(INSERT, self._values(job, self.now()))
+            self.dialect.tell(run, self.name)
+        return Enqueued(job.id, False)
+
+    def claim(
+        self, worker: int, claim: int, limit: int, queues: Sequence[str] = (), ids: Sequence[str] = ()
+    ) -> list[Claimed]:
+        """Take waiting jobs; see the contract."""
+        where, params = self._claimable(queues, ids)
+        chosen = f"SELECT seq FROM nephew_job WHERE {where} ORDER BY priority DESC, seq LIMIT ?"
+        if self.dialect.look_first and not self.read(chosen, (*params, 1)):
+            return self._claimed(self._taken(worker, claim))
+        rows = self.write_one(
+            f"UPDATE nephew_job SET worker = ?, claim = ? WHERE seq IN ({chosen}{self.dialect.skip_locked})"
+            f" RETURNING {TAKEN}",
+            (worker, claim, *params, limit, self.name),
+            unless=lambda: self._taken(worker, claim),
+        )
+        return self._claimed(rows or self._taken(worker, claim))
+
+    def _claimable(self, queues: Sequence[str], ids: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+        if ids:
+            where = (
+                "name = ? AND worker IS NULL AND state IN ('queued', 'scheduled', 'retrying', 'parked')"
+                f" AND id IN ({marks(ids)})"
+            )
+            return where, (self.name, *ids)
+        where = "name = ? AND state = 'queued' AND worker IS NULL"
+        if queues:
+            where += f" AND queue IN ({marks(queues)})"
+        return where, (self.name, *queues)
+
+    def _taken(self, worker: int, claim: int) -> list[Any]:
+        """What this claim took already, should its reply have been lost."""
+        return self.read(
+            f"SELECT {TAKEN} FROM nephew_job WHERE worker = ? AND claim = ? AND finished_at IS NULL",
+            (self.name, worker, claim),
+        )
+
+    def _claimed(self, rows: Sequence[Any]) -> list[Claimed]:
+        jobs = [Claimed(*row[:4], bytes(row[4]), *row[5:11]) for row in rows]
+        jobs.sort(key=lambda job: (-job.priority, job.seq))
+        if rows and rows[0][11]:
+            jobs = self._with_revocations(jobs)
+        if any(job.chord is not None for job in jobs):
+            jobs = [self._with_values(job) for job in jobs]
+        return jobs
+
+    def _with_revocations(self, jobs: list[Claimed]) -> list[Claimed]:
+        keys = {f"r:{job.id}" for job in jobs} | {f"rt:{job.task}" for job in jobs}
+        found = self.peek(sorted(keys))
+        return [
+            job._replace(revokes={k: found[k] for k in (f"r:{job.id}", f"rt:{job.task}") if k in found})
+            for job in jobs
+        ]
+
+    def _with_values(self, job: Claimed) -> Claimed:
+        if job.chord is None:
+            return job
+        rows = self.read(
+            "SELECT value FROM nephew_chord_member WHERE name = ? AND cid = ? ORDER BY position",
+            (self.name, job.chord),
+        )
+        return job._replace(chord_values=tuple(bytes(row[0]) for row in rows))
+
+    def promote(self, now: float | None = None) -> int:
+        """Move due jobs to the queue; see the contract."""
+        moment = self.now() if now is None else now
+        due = "name = ? AND state IN ('scheduled', 'retrying') AND worker IS NULL AND eta <= ?"
+        if not self.read(f"SELECT 1 FROM nephew_job WHERE {due} LIMIT 1", (self.name, moment)):
+            return 0
+
+        def step(run: Run) -> int:
+            rows = run(
+                f"SELECT seq FROM nephew_job WHERE {due} ORDER BY eta, seq LIMIT {PROMOTED}"
+                + self.dialect.skip_locked,
+                (self.name, moment),
+            ).fetchall()
+            fresh = self.dialect.fresh_seqs(run, len(rows)) if rows else []
+            moves = [(seq, row[0]) for seq, row in zip(fresh, rows, strict=True)]
+            if moves:
+                run("UPDATE nephew_job SET state = 'queued', seq = ? WHERE seq = ?", moves, many=True)
+                self.dialect.tell(run, self.name)
+            return len(moves)
+
+        moved = self.write(step)
+        return moved + self.promote(now) if moved == PROMOTED else moved
+
+    def next_due(self) -> float | None:
+        """When the next scheduled job is due; see the contract."""
+        rows = self.read(
+            "SELECT min(eta) FROM nephew_job WHERE name = ? AND state IN ('scheduled', 'retrying')",
+            (self.name,),
+        )
+        return None if rows[0][0] is None else float(rows[0][0])
+
+    def unpark(self, tasks: Iterable[str] = (), ids: Iterable[str] = ()) -> int:
+        """Put parked jobs back; see the contract."""
+        tasks, ids = list(tasks), list(ids)
+        column, values = ("task", tasks) if tasks else ("id", ids)
+        parked = f"name = ? AND state = 'parked' AND {column} IN ({marks(values)})"
+        if not values or not self.read(f"SELECT 1 FROM nephew_job WHERE {parked} LIMIT 1", (self.name, *values)):
+            return 0
+
+        def step(run: Run) -> int:
+            count = run(
+                "UPDATE nephew_job SET state = 'queued', reason = NULL, worker = NULL, claim = NULL"
+                f" WHERE {parked}",
+                (self.name, *values),
+            ).rowcount
+            self.dialect.tell(run, self.name)
+            return int(count)
+
+        return self.write(step)
+
+    def requeue(self, job_id: str) -> bool:
+        """Run an ended job again; see the contract."""
+
+        def step(run: Run) -> bool:
+            (seq,) = self.dialect.fresh_seqs(run, 1)
+            count = run(
+                "UPDATE nephew_job SET state = 'queued', seq = ?, eta = NULL, reason = NULL, worker = NULL,"
+                " claim = NULL, crashes = 0, alone = FALSE, started_at = NULL, finished_at = NULL,"
+                " result = NULL, error = NULL, progress = NULL, progress_message = NULL"
+                " WHERE name = ? AND id = ? AND finished_at IS NOT NULL AND NOT EXISTS ("
+                " SELECT 1 FROM nephew_job twin WHERE twin.name = nephew_job.name"
+                " AND twin.unique_key = nephew_job.unique_key AND twin.finished_at IS NULL)",
+                (seq, self.name, job_id),
+            ).rowcount
+            self.dialect.tell(run, self.name)
+            return bool(count)
+
+        return self.write(step)

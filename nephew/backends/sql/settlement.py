@@ -1,0 +1,190 @@
+"""The end of a claim: everything that an outcome brings becomes true in one transaction, or nothing does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from nephew.backends.contract import ChordMark, NewJob, Outcome, Settled
+from nephew.backends.sql.connection import Run
+from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.queue import Queue
+from nephew.job import ENDED, State
+
+END = (
+    "UPDATE nephew_job SET state = ?, attempts = attempts + ?, started_at = ?, finished_at = ?, result = ?,"
+    " error = ?, reason = ?, worker_label = ?, progress = coalesce(?, progress),"
+    " progress_message = coalesce(?, progress_message) WHERE seq = ?"
+)
+GIVE_BACK = (
+    "UPDATE nephew_job SET state = ?, worker = NULL, claim = NULL, started_at = NULL,"
+    " eta = coalesce(?, eta), attempts = attempts + ? WHERE seq = ?"
+)
+AGAIN = (
+    "UPDATE nephew_job SET state = ?, seq = ?, payload = ?, eta = ?, attempts = attempts + ?, worker = NULL,"
+    " claim = NULL, started_at = NULL, error = ?, result = coalesce(?, result), chord = NULL, alone = FALSE,"
+    " progress = NULL, progress_message = NULL WHERE seq = ?"
+)
+ATTEMPT = (
+    "INSERT INTO nephew_attempt"
+    " (name, job, attempt, started_at, finished_at, worker, outcome, error, traceback)"
+    " SELECT name, id, attempts, ?, ?, ?, ?, ?, ? FROM nephew_job WHERE name = ? AND id = ?"
+)
+PARK = "UPDATE nephew_job SET state = 'parked', reason = ?, worker = NULL, claim = NULL WHERE seq = ?"
+NEVER = (
+    "INSERT INTO nephew_job (name, id, task, queue, state, priority, payload, enqueued_at, finished_at,"
+    " result, reason) VALUES (?, ?, ?, ?, 'cancelled', 0, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+
+
+class Repeated(Exception):
+    """This settle was already applied; roll back and tell the first reply."""
+
+
+class Settlement(Queue):
+    """Outcomes, applied."""
+
+    def settle(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
+        """Apply outcomes; see the contract."""
+        ordered = sorted(outcomes, key=lambda outcome: outcome.seq)  # one order of locks for all workers
+        try:
+            return self.write(lambda run: self._settle(run, worker, number, ordered))
+        except Repeated:
+            return self._first_reply(worker, number, outcomes)
+
+    def _settle(self, run: Run, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
+        held = self._held(run, worker, outcomes)
+        kept = [outcome for outcome in outcomes if (outcome.seq, outcome.claim) in held]
+        self._end(run, [outcome for outcome in kept if outcome.state in ENDED])
+        self._give_back(run, [o for o in kept if o.state not in ENDED and o.payload is None])
+        self._run_again(run, [o for o in kept if o.payload is not None])
+        self._record_attempts(run, [outcome for outcome in kept if outcome.attempt is not None])
+        self._forget_revocations(run, [key for outcome in kept for key in outcome.forget])
+        enqueued = self._follow(run, kept)
+        lost = frozenset((o.seq, o.claim) for o in outcomes) - held
+        self._remember(run, worker, number, lost, enqueued)
+        return Settled(lost, tuple(enqueued))
+
+    def _held(self, run: Run, worker: int, outcomes: Sequence[Outcome]) -> frozenset[tuple[int, int]]:
+        rows = run(
+            f"SELECT seq, claim FROM nephew_job WHERE seq IN ({marks(outcomes)}) AND worker = ?"
+            f" AND finished_at IS NULL ORDER BY seq{self.dialect.for_update}",
+            (*(outcome.seq for outcome in outcomes), worker),
+        )
+        return frozenset((row[0], row[1]) for row in rows.fetchall())
+
+    def _end(self, run: Run, ended: Sequence[Outcome]) -> None:
+        if ended:
+            now = self.now()
+            run(END, [_end_values(outcome, now) for outcome in ended], many=True)
+
+    def _give_back(self, run: Run, returned: Sequence[Outcome]) -> None:
+        parked = [(o.reason, o.seq) for o in returned if o.state is State.PARKED]
+        waiting = [(o.state, o.eta, int(o.counted), o.seq) for o in returned if o.state is not State.PARKED]
+        if parked:
+            run(PARK, parked, many=True)
+        if waiting:
+            run(GIVE_BACK, waiting, many=True)
+            self.dialect.tell(run, self.name)
+
+    def _run_again(self, run: Run, again: Sequence[Outcome]) -> None:
+        if not again:
+            return
+        now = self.now()
+        fresh = self.dialect.fresh_seqs(run, len(again))
+        values = []
+        for outcome, seq in zip(again, fresh, strict=True):
+            later = outcome.eta is not None and outcome.eta > now
+            waiting = outcome.state if later else State.QUEUED
+            values.append(
+                (waiting, seq, outcome.payload, outcome.eta, int(outcome.counted), outcome.error,
+                 outcome.result, outcome.seq)
+            )  # fmt: skip
+        run(AGAIN, values, many=True)
+        self.dialect.tell(run, self.name)
+
+    def _record_attempts(self, run: Run, attempts: Sequence[Outcome]) -> None:
+        values = [
+            (o.started_at, o.finished_at, o.worker, o.attempt, o.error, o.traceback, self.name, o.id)
+            for o in attempts
+        ]
+        if values:
+            run(ATTEMPT, values, many=True)
+
+    def _follow(self, run: Run, kept: Sequence[Outcome]) -> list[str]:
+        """What the outcomes enqueue and count; the ids that were enqueued."""
+        follow_ups: list[NewJob] = []
+        for outcome in kept:
+            follow_ups += outcome.follow_ups
+            if outcome.never:
+                self._write_never(run, outcome)
+            if outcome.chord_done is not None:
+                self._forget_chord(run, outcome.chord_done)
+        chords = sorted(o.chord_mark for o in kept if o.chord_mark is not None)
+        follow_ups += [mark.callback for mark in chords if self._is_last(run, mark)]
+        if not follow_ups:
+            return []
+        return [entry.id for entry in self._enqueue(run, follow_ups, tell=True) if not entry.duplicate]
+
+    def _forget_revocations(self, run: Run, keys: Sequence[str]) -> None:
+        if not keys:
+            return
+        any_there = run("SELECT 1 FROM nephew_data WHERE name = ? AND revocation LIMIT 1", (self.name,))
+        if any_there.fetchone() is not None:
+            run(f"DELETE FROM nephew_data WHERE name = ? AND key IN ({marks(keys)})", (self.name, *keys))
+
+    def _write_never(self, run: Run, outcome: Outcome) -> None:
+        now = self.now()
+        values = [
+            (self.name, step.id, step.task, step.queue, step.payload, now, now, step.result, step.reason)
+            for step in outcome.never
+        ]
+        run(NEVER, values, many=True)
+
+    def _is_last(self, run: Run, mark: ChordMark) -> bool:
+        """Count a member, once however often it ran; whether all have ended now."""
+        new = run(
+            "INSERT INTO nephew_chord_member (name, cid, position, value) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (self.name, mark.cid, mark.index, mark.value),
+        ).rowcount
+        if not new:
+            return False
+        # The counter's row is locked from here to the commit: two members that end at once see 1 and 2.
+        done = run(
+            "INSERT INTO nephew_chord (name, cid, done) VALUES (?, ?, 1)"
+            " ON CONFLICT (name, cid) DO UPDATE SET done = nephew_chord.done + 1 RETURNING done",
+            (self.name, mark.cid),
+        ).fetchone()[0]
+        return int(done) == mark.size
+
+    def _forget_chord(self, run: Run, cid: str) -> None:
+        run("DELETE FROM nephew_chord_member WHERE name = ? AND cid = ?", (self.name, cid))
+        run("DELETE FROM nephew_chord WHERE name = ? AND cid = ?", (self.name, cid))
+
+    def _remember(
+        self, run: Run, worker: int, number: int, lost: frozenset[tuple[int, int]], enqueued: list[str]
+    ) -> None:
+        reply = json.dumps([sorted(lost), enqueued]) if lost or enqueued else None
+        if not run(
+            "UPDATE nephew_worker SET settled = ?, reply = ? WHERE number = ? AND settled < ?",
+            (number, reply, worker, number),
+        ).rowcount:
+            raise Repeated
+
+    def _first_reply(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
+        rows = self.read("SELECT settled, reply FROM nephew_worker WHERE number = ?", (worker,))
+        if not rows or rows[0][0] != number:
+            # The worker was declared dead and its claims given away.
+            return Settled(frozenset((o.seq, o.claim) for o in outcomes), ())
+        lost, enqueued = json.loads(rows[0][1]) if rows[0][1] else ([], [])
+        return Settled(frozenset((seq, claim) for seq, claim in lost), tuple(enqueued))
+
+
+def _end_values(outcome: Outcome, now: float) -> tuple[Any, ...]:
+    fraction, message = outcome.progress or (None, None)
+    return (
+        outcome.state, int(outcome.counted), outcome.started_at, outcome.finished_at or now, outcome.result,
+        outcome.error, outcome.reason, outcome.worker, fraction, message, outcome.seq,
+    )  # fmt: skip

@@ -1,0 +1,205 @@
+"""The tables, defined once for both databases, and the indexes that Peewee cannot describe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import (
+    SQL,
+    BigAutoField,
+    BigIntegerField,
+    BlobField,
+    BooleanField,
+    CompositeKey,
+    Database,
+    DoubleField,
+    IntegerField,
+    Model,
+    TextField,
+)
+
+
+class Job(Model):
+    """One job, from its enqueueing to the end of its history. `seq` is its place in the queue."""
+
+    seq = BigAutoField()
+    name = TextField()
+    id = TextField()
+    task = TextField()
+    queue = TextField()
+    state = TextField()
+    priority = DoubleField()
+    eta = DoubleField(null=True)
+    payload = BlobField()
+    unique_key = TextField(null=True)
+    chord = TextField(null=True)
+    enqueued_at = DoubleField()
+    worker = BigIntegerField(null=True)
+    claim = BigIntegerField(null=True)
+    attempts = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+    crashes = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+    alone = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
+    started_at = DoubleField(null=True)
+    finished_at = DoubleField(null=True)
+    worker_label = TextField(null=True)
+    result = BlobField(null=True)
+    error = TextField(null=True)
+    reason = TextField(null=True)
+    progress = DoubleField(null=True)
+    progress_message = TextField(null=True)
+
+    class Meta:
+        table_name = "nephew_job"
+
+
+class Attempt(Model):
+    """A run that did not end well; a success is told by its job's own row."""
+
+    number = BigAutoField()
+    name = TextField()
+    job = TextField()
+    attempt = IntegerField()
+    started_at = DoubleField(null=True)
+    finished_at = DoubleField(null=True)
+    worker = TextField(null=True)
+    outcome = TextField()
+    error = TextField(null=True)
+    traceback = TextField(null=True)
+
+    class Meta:
+        table_name = "nephew_attempt"
+
+
+class Worker(Model):
+    """A process that claims jobs, and the last reply to a settle of its, should it ask again.
+
+    Numbers are never given twice, or a late worker could pass for a new one.
+    """
+
+    number = BigIntegerField(primary_key=True)
+    name = TextField()
+    incarnation = TextField()
+    parent = TextField()
+    host = TextField()
+    boot = TextField()
+    pid_namespace = TextField()
+    pid = BigIntegerField()
+    path = TextField()
+    kind = TextField()
+    queues = TextField()
+    started_at = DoubleField()
+    heartbeat_at = DoubleField()
+    settled = BigIntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+    reply = TextField(null=True)
+
+    class Meta:
+        table_name = "nephew_worker"
+
+
+class Data(Model):
+    """Values under keys of the user's or of Huey's: revocations, rate windows, results without a job."""
+
+    name = TextField()
+    key = TextField()
+    value = BlobField()
+    expires_at = DoubleField(null=True)
+    revocation = BooleanField()
+
+    class Meta:
+        table_name = "nephew_data"
+        primary_key = CompositeKey("name", "key")
+
+
+class Counter(Model):
+    """Numbers that are counted up."""
+
+    name = TextField()
+    key = TextField()
+    value = BigIntegerField()
+
+    class Meta:
+        table_name = "nephew_counter"
+        primary_key = CompositeKey("name", "key")
+
+
+class Chord(Model):
+    """How many members of a chord have ended."""
+
+    name = TextField()
+    cid = TextField()
+    done = IntegerField()
+
+    class Meta:
+        table_name = "nephew_chord"
+        primary_key = CompositeKey("name", "cid")
+
+
+class ChordMember(Model):
+    """What a member of a chord ended with; its key makes it count once."""
+
+    name = TextField()
+    cid = TextField()
+    position = IntegerField()
+    value = BlobField()
+
+    class Meta:
+        table_name = "nephew_chord_member"
+        primary_key = CompositeKey("name", "cid", "position")
+
+
+class Lock(Model):
+    """A lock; without an owner it only remembers the last fencing number."""
+
+    name = TextField()
+    key = TextField()
+    owner = TextField(null=True)
+    label = TextField()
+    fence = BigIntegerField()
+    acquired_at = DoubleField()
+    expires_at = DoubleField()
+
+    class Meta:
+        table_name = "nephew_lock"
+        primary_key = CompositeKey("name", "key")
+
+
+class Tick(Model):
+    """A due time of a schedule that was enqueued; its key makes it happen once."""
+
+    name = TextField()
+    schedule = TextField()
+    due = DoubleField()
+    job = TextField()
+    written_at = DoubleField()
+
+    class Meta:
+        table_name = "nephew_tick"
+        primary_key = CompositeKey("name", "schedule", "due")
+
+
+TABLES: tuple[type[Any], ...] = (Job, Attempt, Worker, Data, Counter, Chord, ChordMember, Lock, Tick)
+
+#: Partial indexes keep pending work fast beside millions of finished rows.
+INDEXES = (
+    "CREATE UNIQUE INDEX nephew_job_id ON nephew_job (name, id)",
+    "CREATE INDEX nephew_job_ready ON nephew_job (name, priority DESC, seq, queue)"
+    " WHERE state = 'queued' AND worker IS NULL",
+    "CREATE INDEX nephew_job_due ON nephew_job (name, eta) WHERE state IN ('scheduled', 'retrying')",
+    "CREATE INDEX nephew_job_claimed ON nephew_job (worker)"
+    " WHERE worker IS NOT NULL AND finished_at IS NULL",
+    "CREATE UNIQUE INDEX nephew_job_unique ON nephew_job (name, unique_key)"
+    " WHERE unique_key IS NOT NULL AND finished_at IS NULL",
+    "CREATE INDEX nephew_job_rare ON nephew_job (name, state, seq)"
+    " WHERE state IN ('failed', 'cancelled', 'expired', 'parked', 'running')",
+    "CREATE INDEX nephew_attempt_job ON nephew_attempt (name, job)",
+    "CREATE UNIQUE INDEX nephew_worker_incarnation ON nephew_worker (incarnation)",
+    "CREATE INDEX nephew_data_revocation ON nephew_data (name) WHERE revocation",
+)
+
+
+def create(database: Database) -> None:
+    """Create the first version of the tables, inside the caller's transaction."""
+    with database.bind_ctx(TABLES, bind_refs=False, bind_backrefs=False):
+        database.create_tables(TABLES, safe=True)
+    for statement in INDEXES:
+        database.execute_sql(statement)

@@ -1,0 +1,145 @@
+"""Who claims jobs, who is alive, and what becomes of a dead worker's claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nephew.backends.contract import Claimed, Died, WorkerRecord
+from nephew.backends.sql.connection import Run
+from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.queue import TAKEN, Queue
+
+COLUMNS = (
+    "number, incarnation, parent, host, boot, pid_namespace, pid, path, kind, queues, started_at, heartbeat_at"
+)
+
+
+class Workers(Queue):
+    """The registrations of workers."""
+
+    def register(self, worker: WorkerRecord) -> int:
+        """Make a worker known; see the contract."""
+        now = self.now()
+
+        def step(run: Run) -> int:
+            known = run("SELECT number FROM nephew_worker WHERE incarnation = ?", (worker.incarnation,)).fetchone()
+            if known is not None:
+                return int(known[0])
+            (number,) = run(
+                "INSERT INTO nephew_counter (name, key, value) VALUES ('', 'worker', 1)"
+                " ON CONFLICT (name, key) DO UPDATE SET value = nephew_counter.value + 1 RETURNING value"
+            ).fetchone()
+            run(
+                f"INSERT INTO nephew_worker (name, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (self.name, number, *worker[1:10], now, now),
+            )
+            return int(number)
+
+        return self.write(step)
+
+    def retire(self, worker: int) -> None:
+        """Sign a worker off and give back what it still holds; see the contract."""
+
+        def step(run: Run) -> None:
+            returned = run(
+                "UPDATE nephew_job SET state = CASE state WHEN 'running' THEN 'queued' ELSE state END,"
+                " worker = NULL, claim = NULL, started_at = NULL WHERE worker = ? AND finished_at IS NULL",
+                (worker,),
+            ).rowcount
+            run("DELETE FROM nephew_worker WHERE number = ?", (worker,))
+            if returned:
+                self.dialect.tell(run, self.name)
+
+        self.write(step)
+
+    def heartbeat(self, incarnations: Sequence[str]) -> None:
+        """These workers live; see the contract."""
+        self.measure_clock()
+        now = self.now()
+        self.write(
+            lambda run: run(
+                f"UPDATE nephew_worker SET heartbeat_at = ? WHERE incarnation IN ({marks(incarnations)})",
+                (now, *incarnations),
+            )
+        )
+
+    def workers(self) -> list[WorkerRecord]:
+        """The registered workers; see the contract."""
+        rows = self.read(f"SELECT {COLUMNS} FROM nephew_worker WHERE name = ? ORDER BY number", (self.name,))
+        return [WorkerRecord(*row) for row in rows]
+
+    def mark_running(self, worker: int, running: Sequence[tuple[int, int, float]]) -> None:
+        """Note what is being run; see the contract."""
+        values = [(since, seq, worker, claim) for seq, claim, since in running]
+        self.write(
+            lambda run: run(
+                "UPDATE nephew_job SET state = 'running', started_at = ?"
+                " WHERE seq = ? AND worker = ? AND claim = ? AND finished_at IS NULL",
+                values,
+                many=True,
+            )
+        )
+
+    def note_progress(self, worker: int, seq: int, claim: int, fraction: float, message: str | None) -> None:
+        """Store progress; see the contract."""
+        self.write(
+            lambda run: run(
+                "UPDATE nephew_job SET progress = ?, progress_message = ?"
+                " WHERE seq = ? AND worker = ? AND claim = ? AND finished_at IS NULL",
+                (fraction, message, seq, worker, claim),
+            )
+        )
+
+    def reap(self, died: Died, heir: int, claim: int, caps: Callable[[str], int]) -> list[Claimed]:
+        """Give back what a dead worker held; see the contract."""
+        return self._claimed(self.write(lambda run: self._reap(run, died, heir, claim, caps)))
+
+    def _reap(
+        self, run: Run, died: Died, heir: int, claim: int, caps: Callable[[str], int]
+    ) -> list[tuple[object, ...]]:
+        rows = run(
+            "SELECT seq, claim, task, crashes, started_at FROM nephew_job"
+            f" WHERE worker = ? AND finished_at IS NULL ORDER BY seq{self.dialect.for_update}",
+            (died.worker,),
+        ).fetchall()
+        label = self._label(run, died.worker)
+        doomed = []
+        for seq, token, task, crashes, started in rows:
+            was_running = died.running is not None and (seq, token) in died.running
+            charged = was_running and died.charged
+            if charged:
+                since = (died.running or {}).get((seq, token)) or started
+                self._record_crash(run, seq, since, label, died.cause)
+            suspect = died.charged and (charged or died.running is None)
+            if charged and crashes + 1 >= caps(task):
+                doomed.append(seq)
+                self._hand_over(run, seq, heir, claim)
+            else:
+                run(
+                    "UPDATE nephew_job SET state = CASE state WHEN 'running' THEN 'queued' ELSE state END,"
+                    " worker = NULL, claim = NULL, started_at = NULL, alone = (alone OR ?) WHERE seq = ?",
+                    (suspect, seq),
+                )
+        run("DELETE FROM nephew_worker WHERE number = ?", (died.worker,))
+        if rows:
+            self.dialect.tell(run, self.name)
+        if not doomed:
+            return []
+        found = run(f"SELECT {TAKEN} FROM nephew_job WHERE seq IN ({marks(doomed)})", (self.name, *doomed))
+        return list(found.fetchall())
+
+    def _record_crash(self, run: Run, seq: int, since: float | None, label: str, cause: str) -> None:
+        run("UPDATE nephew_job SET crashes = crashes + 1, attempts = attempts + 1 WHERE seq = ?", (seq,))
+        run(
+            "INSERT INTO nephew_attempt"
+            " (name, job, attempt, started_at, finished_at, worker, outcome, error)"
+            " SELECT name, id, attempts, ?, ?, ?, 'crashed', ? FROM nephew_job WHERE seq = ?",
+            (since, self.now(), label, cause, seq),
+        )
+
+    def _hand_over(self, run: Run, seq: int, heir: int, claim: int) -> None:
+        run("UPDATE nephew_job SET worker = ?, claim = ? WHERE seq = ?", (heir, claim, seq))
+
+    def _label(self, run: Run, worker: int) -> str:
+        found = run("SELECT host, pid FROM nephew_worker WHERE number = ?", (worker,)).fetchone()
+        return f"{found[0]}:{found[1]}" if found else f"worker {worker}"

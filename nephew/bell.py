@@ -1,0 +1,92 @@
+"""Wakes one idle worker at a time: a rung bell is heard once, by whoever waits or comes next."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+
+
+class ThreadBell:
+    """For workers that are threads or greenlets of one process."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._rung = False
+
+    def ring(self) -> None:
+        """Wake one waiter, or the next that comes."""
+        with self._condition:
+            self._rung = True
+            self._condition.notify()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the bell rings, at most `seconds`; whether it rang."""
+        with self._condition:
+            if not self._rung:
+                self._condition.wait(seconds)
+            rung, self._rung = self._rung, False
+            return rung
+
+
+class ForkBell:
+    """For workers that are forked processes. `lifeline` breaks when the consumer is gone."""
+
+    def __init__(self, lifeline: Lifeline | None = None) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._lifeline = lifeline
+
+    def ring(self) -> None:
+        """Wake one waiter, or the next that comes."""
+        if _readable(self._read):
+            return  # still unheard: one ring is enough
+        try:
+            os.write(self._write, b"!")
+        except BlockingIOError:
+            pass  # full of unheard rings
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the bell rings or the lifeline breaks, at most `seconds`; whether it rang."""
+        poller = select.poll()
+        poller.register(self._read, select.POLLIN)
+        if self._lifeline is not None:
+            poller.register(self._lifeline.fileno(), 0)  # only its end is of interest
+        if not poller.poll(seconds * 1000):
+            return False
+        try:
+            return bool(os.read(self._read, 1))
+        except BlockingIOError:
+            return False  # a sibling heard it first
+
+
+class Lifeline:
+    """A pipe whose writing end only the consumer holds: when it is gone, its children see the end."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+
+    def fileno(self) -> int:
+        """The reading end."""
+        return self._read
+
+    def hold_as_child(self) -> None:
+        """In a fork's child: let go of the writing end."""
+        os.close(self._write)
+
+    def broken(self) -> bool:
+        """Whether the consumer is gone."""
+        return self.wait(0)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for the end, at most `seconds` (None: for ever); whether the consumer is gone."""
+        poller = select.poll()
+        poller.register(self._read, 0)
+        return bool(poller.poll(None if seconds is None else seconds * 1000))
+
+
+def _readable(descriptor: int) -> bool:
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(0))

@@ -1,0 +1,36 @@
+"""Time: epoch seconds in storage, aware UTC datetimes in the API, Huey's naive ones at its border."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable
+
+#: A clock is any function that returns the epoch time in seconds, UTC.
+Clock = Callable[[], float]
+
+now: Clock = time.time
+
+
+def aware(epoch: float | None) -> dt.datetime | None:
+    """The aware UTC datetime of an epoch time in seconds (None stays None)."""
+    return None if epoch is None else dt.datetime.fromtimestamp(epoch, dt.UTC)
+
+
+def to_epoch(moment: dt.datetime | None, utc: bool = True) -> float | None:
+    """Epoch seconds of a datetime; a naive one is UTC when `utc`, else local time, as Huey keeps them."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None and utc:
+        moment = moment.replace(tzinfo=dt.UTC)
+    try:
+        return moment.timestamp()
+    except (OverflowError, OSError, ValueError):  # year 1 or 9999 in a zone beside UTC
+        return 0.0 if moment.year < 1970 else 2.0**40
+
+
+def to_naive(epoch: float, utc: bool = True) -> dt.datetime:
+    """Huey's naive datetime of an epoch time in seconds: in UTC when `utc`, else local."""
+    if utc:
+        return dt.datetime.fromtimestamp(epoch, dt.UTC).replace(tzinfo=None)
+    return dt.datetime.fromtimestamp(epoch)

@@ -1,0 +1,497 @@
+"""The consumer: starts worker loops and a scheduler, sees them die, wakes them, and drains them at the end.
+
+Huey's consumer with the loop bodies replaced: the stock `huey_consumer` command builds it through
+`huey.create_consumer()`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import select
+import signal
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from huey.consumer import Consumer as HueyConsumer
+from huey.consumer import (
+    ConsumerStopped,
+    ForkSafeFlag,
+    GreenletEnvironment,
+    ProcessEnvironment,
+    ThreadEnvironment,
+    WorkerRecycle,
+)
+from huey.consumer import Worker as HueyWorker
+
+from nephew import logs
+from nephew.backends.contract import Claimed
+from nephew.bell import ForkBell, Lifeline, ThreadBell
+from nephew.errors import BackendError, ShutDown
+from nephew.keeper import Keeper
+from nephew.lane import Lane
+from nephew.recovery import Reaper, cause_of
+from nephew.scheduler import Scheduler
+from nephew.version import __version__
+from nephew.worker import Worker
+
+if TYPE_CHECKING:
+    from nephew.instance import Nephew
+
+log = logging.getLogger("huey.nephew.consumer")
+
+#: An idle worker looks at the queue this often (seconds) even when nobody woke it.
+IDLE = 1.0
+#: Seconds between the tries of a step while the store cannot be reached: from, to.
+BACKOFF = (0.1, 5.0)
+#: Seconds between the end of the drain and SIGKILL, for `finally` blocks of the interrupted jobs.
+LAST_CALL = 1.0
+
+
+class WorkerLoop(HueyWorker):  # type: ignore[misc]
+    """What one worker thread, process or greenlet does, over and over: take a job, run it."""
+
+    huey: Nephew
+
+    def __init__(self, consumer: Consumer, **options: Any) -> None:
+        super().__init__(**options)
+        self.consumer = consumer
+        self.incarnation = uuid.uuid4().hex
+        self._lane: Lane | None = None
+        self._pause = BACKOFF[0]
+
+    @property
+    def lane(self) -> Lane:
+        """This loop's hand of jobs, in the process that runs the loop."""
+        if self._lane is None:
+            worker = self.consumer.worker_for(self)
+            self._lane = Lane(worker, self.consumer.keeper, self.consumer.bell)
+        return self._lane
+
+    def initialize(self) -> None:
+        """Start what the loop needs in its process, then Huey's start-up hooks."""
+        self.consumer.keep(self)
+        super().initialize()
+
+    def loop(self, now: dt.datetime | None = None) -> None:
+        """Take and run one job, or wait until there may be one."""
+        try:
+            claimed = self.lane.next()
+            if claimed is not None:
+                self._run_hand(claimed, now)
+        except BackendError as error:
+            self._wait_for_store(error)
+            return
+        except ShutDown:
+            raise KeyboardInterrupt from None  # how Huey's loop is ended
+        self._pause = BACKOFF[0]
+        if claimed is None:
+            self._rest(now)
+
+    def _run_hand(self, claimed: Claimed, now: dt.datetime | None) -> None:
+        """Run a job and those that were claimed with it."""
+        lane = self.lane
+        while True:
+            lane.run(claimed, now)
+            self._count()
+            if not lane.waiting:
+                return
+            following = lane.taken()
+            if following is None:
+                return
+            claimed = following
+
+    def _rest(self, now: dt.datetime | None) -> None:
+        if now is None and not self.stop_flag.is_set():
+            self.consumer.bell.wait(IDLE)
+            if self.consumer.is_orphan():
+                log.warning("The consumer is gone; this worker ends.")
+                raise KeyboardInterrupt
+
+    def _count(self) -> None:
+        self.task_count += 1
+        if self.max_tasks and self.task_count >= self.max_tasks:
+            log.info("Worker reached max tasks (%d), exiting.", self.max_tasks)
+            raise WorkerRecycle
+
+    def _wait_for_store(self, error: BackendError) -> None:
+        """Nothing is lost meanwhile: claims and finished jobs are kept and the same step is repeated."""
+        log.warning("The store cannot be reached (%s); trying again in %0.1f s.", error, self._pause)
+        self.stop_flag.wait(self._pause)
+        self._pause = min(self._pause * 2, BACKOFF[1])
+
+    def shutdown(self) -> None:
+        """Give back what was not begun, settle what is finished, then Huey's shutdown hooks."""
+        if self._lane is not None:
+            self._lane.close()
+        self.consumer.release(self)
+        super().shutdown()
+
+
+class Threads(ThreadEnvironment):  # type: ignore[misc]
+    """Workers that are threads of this process."""
+
+
+class Greenlets(GreenletEnvironment):  # type: ignore[misc]
+    """Workers that are greenlets of this process."""
+
+
+class Processes(ProcessEnvironment):  # type: ignore[misc]
+    """Workers that are forked from this process and end with it."""
+
+    def __init__(self, *signals: Any) -> None:
+        super().__init__(*signals)
+        self.lifeline = Lifeline()
+        self.interrupting = ForkSafeFlag()
+
+    def init_child(self, process: Any) -> None:
+        """Leave SIGTERM and SIGINT to the consumer: a process group gets them all at once.
+
+        A worker is interrupted by SIGTERM only once the consumer has said so.
+        """
+
+        def interrupt(signum: int, frame: Any) -> None:
+            if self.interrupting.is_set() and process.huey._tasks_in_flight:
+                raise ShutDown
+
+        def leave_it(signum: int, frame: Any) -> None:
+            """Not SIG_IGN, which programs started by a job would inherit."""
+
+        signal.signal(signal.SIGTERM, interrupt)
+        signal.signal(signal.SIGINT, leave_it)
+        signal.signal(signal.SIGHUP, leave_it)
+        signal.set_wakeup_fd(-1)
+        self.lifeline.hold_as_child()
+        process.huey.forked()
+
+    def interrupt_workers(self, procs: list[Any]) -> None:
+        """Stop running jobs; who does not stop is killed."""
+        self.interrupting.set()
+        deadline = time.monotonic() + LAST_CALL
+        for proc in procs:
+            if proc.is_alive():
+                os.kill(proc.pid, signal.SIGTERM)
+        for proc in procs:
+            proc.join(max(0.0, deadline - time.monotonic()))
+        for proc in procs:
+            if proc.is_alive():
+                proc.kill()
+                proc.join()
+
+
+ENVIRONMENTS = {"thread": Threads, "greenlet": Greenlets, "gevent": Greenlets, "process": Processes}
+
+
+class Consumer(HueyConsumer):  # type: ignore[misc]
+    """Runs an instance's jobs until it is told to stop."""
+
+    huey: Nephew
+
+    def __init__(self, huey: Nephew, **options: Any) -> None:
+        self.incarnation = uuid.uuid4().hex
+        self.worker: Worker | None = None
+        self.keeper: Keeper | None = None
+        self._loops_in_process = 0
+        self._next_heartbeat = 0.0
+        self._watcher: Any = None
+        self._drained = False
+        logs.install(huey.settings)
+        huey.start_consuming()
+        super().__init__(huey, **options)
+
+    # -- what Huey's constructor asks for -----------------------------------------------------------
+    def get_environment(self, worker_type: str) -> Any:
+        """The environment for a worker type, and the bells that go with it."""
+        if worker_type not in ENVIRONMENTS:
+            raise ValueError(f"worker_type must be one of {', '.join(ENVIRONMENTS)}, got {worker_type!r}")
+        environment = ENVIRONMENTS[worker_type](self._graceful_sig, self._interrupt_sig)
+        if environment.forks:
+            self.bell: Any = ForkBell(environment.lifeline)
+            self.scheduler_bell: Any = ForkBell(environment.lifeline)
+        else:
+            self.bell, self.scheduler_bell = ThreadBell(), ThreadBell()
+        self._bell_read, self._bell_write = os.pipe()
+        os.set_blocking(self._bell_read, False)
+        os.set_blocking(self._bell_write, False)
+        return environment
+
+    def _create_worker(self) -> WorkerLoop:
+        return WorkerLoop(
+            self,
+            huey=self.huey,
+            stop_flag=self.stop_flag,
+            default_delay=self.default_delay,
+            max_delay=self.max_delay,
+            backoff=self.backoff,
+            max_tasks=self.max_tasks,
+        )
+
+    def _create_scheduler(self) -> Scheduler:
+        scheduler = self.scheduler_class if self.scheduler_class is not HueyConsumer.scheduler_class else Scheduler
+        return scheduler(  # type: ignore[no-any-return]
+            huey=self.huey,
+            stop_flag=self.stop_flag,
+            interval=self.scheduler_interval,
+            periodic=self.periodic,
+            bell=self.scheduler_bell,
+            signs_off=bool(self.environment.forks),
+        )
+
+    # -- what the loops ask for ---------------------------------------------------------------------
+    def worker_for(self, loop: WorkerLoop) -> Worker:
+        """The worker that `loop` claims for: its own process, or the one that all threads share."""
+        if self.worker is None:
+            slots = 1 if self.environment.forks else max(self.workers, 1)
+            kind = self.worker_type
+            self.worker = Worker(
+                self.huey, incarnation=loop.incarnation, parent=self.incarnation, kind=kind, slots=slots
+            )
+            self.huey.adopt_worker(self.worker)
+        return self.worker
+
+    def keep(self, loop: WorkerLoop) -> None:
+        """A loop starts in this process."""
+        worker = self.worker_for(loop)
+        self._loops_in_process += 1
+        if self.keeper is None:
+            self.keeper = Keeper(worker, self.environment.lifeline if self.environment.forks else None)
+            self.keeper.start()
+
+    def release(self, loop: WorkerLoop) -> None:
+        """A loop ends; the last one of a process signs the worker off."""
+        if self.worker is None:
+            return
+        try:
+            self.worker.ledger.flush()
+            self._loops_in_process -= 1
+            if self._loops_in_process <= 0:
+                if self.keeper is not None:
+                    self.keeper.stop()
+                self.worker.retire()
+            self.huey.backend.close()
+        except BackendError as error:
+            log.warning("The store cannot be told of this worker's end (%s); the reaper will find it.", error)
+
+    def is_orphan(self) -> bool:
+        """Whether this is a worker process whose consumer is gone."""
+        return bool(self.environment.forks and self.environment.lifeline.broken())
+
+    # -- life ---------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Prepare the store, give back what dead workers left, then start everything."""
+        self._prepare()
+        super().start()
+        self._watcher = self.huey.backend.watcher()
+
+    def _prepare(self) -> None:
+        log.info(
+            logs.start_line(
+                version=__version__,
+                backend=self.huey.backend.description,
+                workers=self.workers,
+                worker_type=self.worker_type,
+                queues=self.huey.settings.queues,
+                schedules=dict(self.huey.schedules()),
+            )
+        )
+        while True:
+            try:
+                self.huey.prepare_store()
+                Reaper(self.huey).reap()
+                self.huey.unpark_known()
+                break
+            except BackendError as error:
+                log.warning("The store cannot be reached (%s); trying again in 1 s.", error)
+                time.sleep(1)
+        if self.environment.forks:
+            self.huey.close_before_fork()
+
+    def loop(self, health_check_ts: float | None = None) -> float | None:
+        """Wait for a signal, a child's death or a write in the store; pass each on."""
+        try:
+            self._wait()
+        except KeyboardInterrupt:
+            self._signum = signal.SIGINT
+        if self._signum is not None:
+            log.info("Received %s", signal.Signals(self._signum).name)
+            self.stop(graceful=True)
+            raise ConsumerStopped
+        if self.stop_flag.is_set():
+            raise ConsumerStopped
+        self._heartbeat()
+        return self._check_health(health_check_ts)
+
+    def _wait(self) -> None:
+        """Until something happens; at most the watcher's interval, or a tenth of a second."""
+        poller = select.poll()
+        poller.register(self._bell_read, select.POLLIN)
+        watched = self._watcher.fileno() if self._watcher is not None else None
+        if watched is not None:
+            poller.register(watched, select.POLLIN)
+        for child in self._sentinels():
+            poller.register(child, select.POLLIN)
+        interval = self._watcher.interval if self._watcher is not None else None
+        poller.poll((self._stop_flag_timeout if interval is None else interval) * 1000)
+        if self._watcher is not None and self._watcher.changed():
+            self.bell.ring()
+            self.scheduler_bell.ring()
+
+    def _sentinels(self) -> list[int]:
+        if not self.environment.forks:
+            return []
+        processes = [process for _, process in self.worker_threads] + [self.scheduler]
+        return [process.sentinel for process in processes if process.pid is not None]
+
+    def _heartbeat(self) -> None:
+        if not self.huey.backend.heartbeats or time.monotonic() < self._next_heartbeat:
+            return
+        self._next_heartbeat = time.monotonic() + self.huey.settings.heartbeat
+        loops = [loop for loop, _ in self.worker_threads]
+        names = [loop.incarnation for loop in loops] if self.environment.forks else []
+        if self.worker is not None:
+            names.append(self.worker.incarnation)
+        names.append(self.huey.worker.incarnation)
+        try:
+            self.huey.backend.heartbeat(names)
+        except BackendError as error:
+            log.warning("The store did not take a heartbeat (%s); the next is tried in 1 s.", error)
+            self._next_heartbeat = time.monotonic() + 1.0
+
+    def _check_health(self, health_check_ts: float | None) -> float | None:
+        """Look after dead children at once; after threads and greenlets at Huey's pace."""
+        now = time.monotonic()
+        if not self._health_check:
+            return health_check_ts
+        if self.environment.forks:
+            dead = any(not self.environment.is_alive(process) for _, process in self.worker_threads)
+            if dead or not self.environment.is_alive(self.scheduler):
+                self.check_worker_health()
+        elif health_check_ts and now >= health_check_ts + self._health_check_interval:
+            self.check_worker_health()
+            return now
+        return health_check_ts
+
+    def check_worker_health(self) -> bool:
+        """Give back what dead worker processes held, and replace them; whether all were alive."""
+        dead = [
+            index
+            for index, (_, process) in enumerate(self.worker_threads)
+            if not self.environment.is_alive(process)
+        ]
+        timekeeper_died = not self.environment.is_alive(self.scheduler)
+        if not dead and not timekeeper_died:
+            return True
+        if self.environment.forks:
+            for index in dead:
+                self._bury(*self.worker_threads[index])
+            self._before_fork()
+        for index in dead:
+            self._replace(index)
+        if timekeeper_died:
+            self._logger.warning("Scheduler died, restarting.")
+            self.scheduler = self._create_process(self._create_scheduler(), "Scheduler")
+            self.scheduler.start()
+        if self.environment.forks:
+            self._watcher = self.huey.backend.watcher()
+        return False
+
+    def _replace(self, index: int) -> None:
+        self._logger.warning("Worker %d died, restarting.", index + 1)
+        loop = self._create_worker()
+        process = self._create_process(loop, f"Worker-{index + 1}")
+        process.start()
+        self.worker_threads[index] = (loop, process)
+
+    def _bury(self, loop: WorkerLoop, process: Any, charged: bool = True) -> None:
+        if process.exitcode == 0:
+            return  # it signed off itself
+        cause = cause_of(process.exitcode)
+        try:
+            Reaper(self.huey).bury(loop.incarnation, cause, charged)
+        except BackendError as error:
+            log.warning("The store cannot be told that a worker died (%s); the scheduler will see it.", error)
+
+    def _before_fork(self) -> None:
+        """A forked child must share no open database with its parent."""
+        if self._watcher is not None:
+            self._watcher.close()
+        self.huey.close_before_fork()
+
+    # -- the end ------------------------------------------------------------------------------------
+    def _handle_signal(self, signum: int, frame: Any) -> None:
+        super()._handle_signal(signum, frame)
+        self._wake()
+        for again in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(again, signal.default_int_handler)  # a second signal: at once
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._bell_write, b"!")
+        except (BlockingIOError, OSError):
+            pass  # it is awake
+
+    def stop(self, graceful: bool = False) -> None:
+        """Stop: running jobs may finish for a while, the others go back to the queue.
+
+        :param graceful: False: interrupt the running jobs at once; they go back as well.
+        """
+        self.stop_flag.set()
+        self._wake()
+        if graceful:
+            log.info("Shutting down: running jobs have %s s to finish.", self._drain_seconds())
+            try:
+                self._drained = self._join_workers()
+            except KeyboardInterrupt:
+                log.info("Received request to shut down now.")
+                self._restart = False
+        if not self._drained:
+            self._logger.warning(
+                "Shutdown timeout of %ss elapsed, interrupting workers; their jobs go back to the queue.",
+                self._drain_seconds(),
+            )
+            self._interrupt_workers()
+        self._sign_off()
+
+    def _drain_seconds(self) -> float:
+        return float(self.huey.settings.drain if self.shutdown_timeout is None else self.shutdown_timeout)
+
+    def _join_workers(self) -> bool:
+        """Wait for the loops to end; whether they all did in time."""
+        deadline = time.monotonic() + self._drain_seconds()
+        started = [p for _, p in self.worker_threads] + [self.scheduler]
+        while True:
+            alive = [process for process in started if self.environment.is_alive(process)]
+            if not alive:
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self.bell.ring()
+            self.scheduler_bell.ring()
+            alive[0].join(min(left, 0.02))
+
+    def _interrupt_workers(self) -> None:
+        self.huey.interrupting = True
+        processes = [process for _, process in self.worker_threads]
+        if self.environment.forks:
+            self.environment.interrupt_workers(processes)
+            for loop, process in self.worker_threads:
+                self._bury(loop, process, charged=False)
+            if self.scheduler.is_alive():
+                self.scheduler.kill()
+                self.scheduler.join()
+        else:
+            self.environment.interrupt_workers([p for p in processes if self.environment.is_alive(p)])
+            if self.worker is not None:
+                self.worker.give_back_all()
+
+    def _sign_off(self) -> None:
+        """Take this process's own registration back, and everything that it holds open."""
+        if self._watcher is not None:
+            self._watcher.close()
+        self.huey.stop_consuming()
+
+
+__all__ = ["Consumer", "WorkerLoop"]

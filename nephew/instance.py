@@ -1,0 +1,549 @@
+"""`Nephew`: a `huey.Huey` whose parts are wired to a durable backend. It only wires."""
+
+from __future__ import annotations
+
+import atexit
+import datetime as dt
+import inspect
+import logging
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from huey import Huey
+from huey import signals as S
+from huey.api import PeriodicTask, ResultGroup, chord, group
+from huey.api import Task as HueyTask
+
+from nephew import execution, message, presence
+from nephew.backends.contract import Backend, Claimed, Enqueued
+from nephew.codec import Codec
+from nephew.consumer import Consumer
+from nephew.current import Running
+from nephew.errors import BackendError, ConfigError, NephewError
+from nephew.execution import Finished
+from nephew.inspection import Inspection
+from nephew.job import Job, State, new_id
+from nephew.ledger import Entry
+from nephew.locks import Lock, TaskLock
+from nephew.message import decode, new_job, options_of
+from nephew.opening import open_backend
+from nephew.result import Result
+from nephew.schedules import Schedule, as_schedule
+from nephew.settings import Settings
+from nephew.settings import names as setting_names
+from nephew.storage import Storage
+from nephew.task import Task
+from nephew.worker import Worker
+
+if TYPE_CHECKING:
+    from peewee import Database
+
+    from nephew.backends.contract import WorkerRecord
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = logging.getLogger("huey.nephew")
+
+_HUEYS = frozenset(inspect.signature(Huey.__init__).parameters) - {
+    "self",
+    "name",
+    "storage_class",
+    "storage_kwargs",
+}
+
+
+class Nephew(Huey):  # type: ignore[misc]
+    """A queue of durable jobs, and the decorators that make functions into tasks.
+
+    It is a `huey.Huey`: what Huey's documentation shows works, started by the stock `huey_consumer`.
+    """
+
+    def __init__(
+        self,
+        name: str = "nephew",
+        url: str | None = None,
+        *,
+        database: Database | None = None,
+        database_url: str | None = None,
+        **options: Any,
+    ) -> None:
+        """
+        :param name: the instance's name; two instances in one store never see each other's jobs.
+        :param url: where the jobs live: `sqlite:///file`, `postgresql://…` (any libpq URI) or `memory://`.
+            Without it and without `database`: `NEPHEW_URL`, else the file `nephew.db` beside the module that
+            makes the instance. Nothing is connected to before the first use.
+        :param database: the application's own Peewee database (SQLite or PostgreSQL) or proxy; what is
+            enqueued inside its `atomic()` belongs to that transaction.
+        :param database_url: where history goes when the queue is on Redis.
+        :param options: settings (see `nephew.settings`) and Huey's own (`immediate`, `utc`, `serializer` …).
+        :raises ConfigError: for an option or a URL that cannot be used.
+        """
+        _check_name(name)
+        given = {key: options.pop(key) for key in list(options) if key in setting_names()}
+        _check_options(options)
+        self.settings = Settings.load(os.environ, given)
+        self._place = (url, database, database_url, _beside_caller())
+        self._backends: dict[bool, Backend] = {}
+        self._opening = threading.RLock()
+        self._worker: Worker | None = None
+        self._consuming = False
+        self.interrupting = False
+        options.setdefault("serializer", Codec())
+        super().__init__(name, **options)
+        self._backend_for(self._in_memory())
+        _sign_off_at_exit(self)
+        if hasattr(os, "register_at_fork"):
+            _forget_in_children(self)
+
+    # -- wiring -------------------------------------------------------------------------------------
+    def _in_memory(self) -> bool:
+        return bool(self._immediate and self.immediate_use_memory)
+
+    def _backend_for(self, memory: bool) -> Backend:
+        with self._opening:
+            if memory not in self._backends:
+                url, database, database_url, beside = self._place
+                self._backends[memory] = open_backend(
+                    self.name,
+                    "memory://" if memory else url,
+                    None if memory else database,
+                    database_url,
+                    beside,
+                    self.settings,
+                )
+            return self._backends[memory]
+
+    @property
+    def backend(self) -> Backend:
+        """Where the jobs are kept now: in memory while `immediate` is on, unless told otherwise."""
+        return self._backends.get(self._in_memory()) or self._backend_for(self._in_memory())
+
+    @property
+    def codec(self) -> Any:
+        """What turns values into bytes and back; `huey.codec.register(cls)` makes it know a class."""
+        return self.serializer
+
+    def create_storage(self) -> Storage:
+        """Huey's raw storage interface over the backend."""
+        return Storage(self)
+
+    def get_task_wrapper_class(self) -> type[Task[Any, Any]]:
+        """The class of decorated tasks."""
+        return Task
+
+    def create_consumer(self, **options: Any) -> Consumer:
+        """The consumer; the stock `huey_consumer` command asks for it here."""
+        return Consumer(self, **options)
+
+    # -- decorators ---------------------------------------------------------------------------------
+    def task(self, **options: Any) -> Callable[[Callable[P, R]], Task[P, R]]:  # type: ignore[override]
+        """Make a function into a task.
+
+        :param options: Huey's (`retries`, `retry_delay`, `retry_backoff`, `priority`, `context`, `name`,
+            `expires`, `timeout`) and Nephew's (see `nephew.options.TaskOptions`).
+        :raises ConfigError: for an unknown option, naming the known ones, or an unusable value.
+        """
+        return cast("Callable[[Callable[P, R]], Task[P, R]]", super().task(**options))
+
+    def periodic_task(  # type: ignore[override]
+        self, schedule: Any, **options: Any
+    ) -> Callable[[Callable[P, R]], Task[P, R]]:
+        """Make a function into a task that is enqueued at every due time of `schedule`, once.
+
+        :param schedule: `cron(...)`, `every(...)`, Huey's `crontab(...)` or any function of a datetime.
+        :param options: as for `task`.
+        :raises ConfigError: for a schedule or an option that cannot be used.
+        """
+        value = as_schedule(schedule, self.utc)
+        decorator = super().periodic_task(value, nephew_schedule=value, **options)
+        return cast("Callable[[Callable[P, R]], Task[P, R]]", decorator)
+
+    # -- enqueueing ---------------------------------------------------------------------------------
+    def enqueue(self, task: Any) -> Any:
+        """Store a job (or a group or chord of them) and return its handle.
+
+        :raises EncodeError: when an argument cannot be stored.
+        :raises BackendError: when the store cannot be reached; then nothing was enqueued.
+        """
+        if isinstance(task, group):
+            return self.enqueue_many(task.tasks)
+        if isinstance(task, chord):
+            return self._enqueue_chord(task)
+        (handle,) = self._store([task])
+        return handle if self.results else None
+
+    def enqueue_many(self, tasks: Sequence[HueyTask]) -> Any:
+        """Store jobs in one step, all or none, and return the group of their handles."""
+        handles = self._store(list(tasks))
+        return ResultGroup(handles) if self.results else None
+
+    def _store(self, tasks: Sequence[HueyTask]) -> list[Any]:
+        for task in tasks:
+            if task.expires:
+                task.resolve_expires(self.utc)
+        jobs = [new_job(self, task) for task in tasks]
+        stored = self.backend.enqueue(jobs) if jobs else []
+        handles = [self._handle(task, entry) for task, entry in zip(tasks, stored, strict=True)]
+        self._tell_enqueued(tasks, stored)
+        if self._immediate:
+            self._run_now([entry.id for entry in stored if not entry.duplicate])
+        return handles
+
+    def _handle(self, task: HueyTask, stored: Enqueued) -> Any:
+        if stored.duplicate:
+            task.id, task.revoke_id = stored.id, f"r:{stored.id}"
+        results = self._pipeline_results(task)
+        results[0].duplicate = stored.duplicate
+        return ResultGroup(results) if len(results) > 1 else results[0]
+
+    def _tell_enqueued(self, tasks: Sequence[HueyTask], stored: Sequence[Enqueued]) -> None:
+        if not self._listens(S.SIGNAL_ENQUEUED):
+            return
+        for task, entry in zip(tasks, stored, strict=True):
+            if not entry.duplicate:
+                self._emit(S.SIGNAL_ENQUEUED, task)
+
+    def _pipeline_results(self, task: HueyTask | None) -> list[Result[Any]]:
+        results = []
+        while task is not None:
+            results.append(Result(self, task))
+            task = task.on_complete
+        return results
+
+    def _enqueue_chord_member(self, task: Any, config: Any) -> Any:
+        found = super()._enqueue_chord_member(task, config)
+        return Result(self, found.task)
+
+    def _result_handle(self, task: HueyTask) -> Result[Any]:
+        return Result(self, task)
+
+    def result(self, id: str, **options: Any) -> Any:
+        """The value of a job by its id; options as for `Result.get`."""
+        return Result(self, HueyTask(id=id)).get(**options)
+
+    def add_schedule(self, task: HueyTask) -> None:
+        """Put a job into the schedule, for its `eta`."""
+        self.storage.add_to_schedule(
+            message.encode(self, task), task.eta or dt.datetime(1970, 1, 1, 12)
+        )
+        self._emit(S.SIGNAL_SCHEDULED, task)
+
+    def enqueue_tick(self, name: str, due: dt.datetime) -> bool:
+        """Enqueue a periodic task for one due time; False when some consumer had done so already."""
+        task = self._registry.string_to_task(name)()
+        if task.expires:
+            task.resolve_expires(self.utc)
+        written = self.backend.tick(name, due.timestamp(), new_job(self, task))
+        if written:
+            self._emit(S.SIGNAL_ENQUEUED, task)
+        return written
+
+    def schedules(self) -> list[tuple[str, Schedule]]:
+        """The periodic tasks' names and schedules."""
+        periodic = self._registry._periodic_tasks
+        return [(self._registry.task_to_string(task), task.nephew_schedule) for task in periodic]
+
+    # -- running by hand ----------------------------------------------------------------------------
+    def dequeue(self) -> HueyTask | None:
+        """Claim the next job for this process; `execute` it to settle it."""
+        while True:
+            found = self.worker.claim(self.worker.next_claim(), 1)
+            if not found:
+                return None
+            try:
+                task = decode(self, found[0])
+            except NephewError as error:
+                log.warning("Job %s is parked: %s", found[0].id, error)
+                self.settle(Finished(execution.parked(found[0], f"{type(error).__name__}: {error}")))
+                continue
+            task.nephew_claim = found[0]
+            return task
+
+    def execute(self, task: HueyTask, timestamp: dt.datetime | None = None) -> Any:
+        """Run a job here and settle it; returns what the function returned, None when it failed."""
+        moment = timestamp or self._get_timestamp()
+        claimed = self._claim_of(task)
+        if not self.ready_to_run(task, moment):
+            return self._wait_for_eta(claimed, task)
+        return self._execute_claimed(claimed, task, moment)
+
+    def _claim_of(self, task: HueyTask) -> Claimed:
+        """The claim that `dequeue` took, or a new one for a task that was never enqueued."""
+        claimed: Claimed | None = task.__dict__.pop("nephew_claim", None)
+        if claimed is None:
+            self.backend.enqueue([new_job(self, task)])
+            found = self.worker.claim(self.worker.next_claim(), 1, ids=[task.id])
+            if not found:
+                raise NephewError(f"job {task.id} is being run by another worker; it was not run here")
+            claimed = found[0]
+        keys = [task.revoke_id, self._task_key(type(task), "rt")]
+        return claimed._replace(revokes=self.backend.peek(keys))
+
+    def _execute_claimed(self, claimed: Claimed, task: HueyTask, moment: dt.datetime) -> Any:
+        finished = execution.begin(self, claimed, task, moment)
+        if finished is None:
+            report = self._reporter(claimed)
+            running = Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, report)
+            try:
+                ran = execution.run(self, task, running)
+            except execution.ShutDown:
+                self._settle_and_tell(execution.interrupted(claimed, task))
+                return None
+            finished = execution.finish(self, claimed, task, ran)
+        self._settle_and_tell(finished)
+        return finished.value
+
+    def _reporter(self, claimed: Claimed) -> Callable[[float, str | None], None]:
+        def report(fraction: float, text: str | None) -> None:
+            self.backend.note_progress(self.worker.number, claimed.seq, claimed.claim, fraction, text)
+
+        return report
+
+    def _wait_for_eta(self, claimed: Claimed, task: HueyTask) -> None:
+        eta = new_job(self, task).eta
+        outcome = execution.given_back(claimed)._replace(state=State.SCHEDULED, eta=eta)
+        self._settle_and_tell(Finished(outcome, task, ((S.SIGNAL_SCHEDULED, task),)))
+
+    def _run_now(self, ids: Sequence[str]) -> None:
+        """Immediate mode: run these jobs, and what follows from them, before returning."""
+        for job_id in ids:
+            row = self.backend.row(job_id)
+            if row is None or row.state != State.QUEUED:
+                continue  # it waits for its time
+            for claimed in self.worker.claim(self.worker.next_claim(), 1, ids=[job_id]):
+                self._execute_claimed(claimed, decode(self, claimed), self._get_timestamp())
+
+    def settle(self, finished: Finished) -> Entry:
+        """Settle one job at once."""
+        entry = self.worker.ledger.add(finished)
+        self.worker.ledger.flush()
+        return entry
+
+    def _settle_and_tell(self, finished: Finished) -> None:
+        entry = self.settle(finished)
+        if entry.lost:
+            return
+        self.announce(finished, entry.enqueued)
+        if self._immediate:
+            again = [finished.outcome.id] if finished.outcome.payload is not None else []
+            self._run_now([*entry.enqueued, *again])
+
+    # -- telling ------------------------------------------------------------------------------------
+    def has_listeners(self) -> bool:
+        """Whether anybody wants to hear how jobs end."""
+        return bool(self._post_execute) or any(self._signal.receivers.values())
+
+    def _listens(self, signal: str) -> bool:
+        receivers = self._signal.receivers
+        return bool(receivers["any"] or receivers.get(signal))
+
+    def announce(self, finished: Finished, enqueued: Sequence[str]) -> None:
+        """Run the post-execute hooks and send the signals of a settled end."""
+        if finished.hook is not None and self._post_execute:
+            self._run_post_execute(finished.task, *finished.hook)
+        for signal, task, *arguments in finished.news:
+            follows = signal == S.SIGNAL_ENQUEUED and task is not finished.task
+            if not follows or task.id in enqueued:
+                self._emit(signal, task, *arguments)
+        callback = finished.chord_callback
+        if callback is not None and callback.id in enqueued:
+            self._emit(S.SIGNAL_ENQUEUED, callback)
+
+    def interrupts(self) -> bool:
+        """Whether a KeyboardInterrupt in a job means that its worker must end."""
+        return self.interrupting or not self._consuming
+
+    # -- looking and steering -----------------------------------------------------------------------
+    @property
+    def inspection(self) -> Inspection:
+        """Questions about jobs and workers."""
+        return Inspection(self)
+
+    def job(self, job_id: str) -> Job | None:
+        """The record of a job; None when there is none."""
+        return self.inspection.job(job_id)
+
+    def jobs(
+        self,
+        state: str | State | tuple[str, ...] | list[str] | None = None,
+        task: str | None = None,
+        queue: str | None = None,
+        limit: int | None = 100,
+    ) -> list[Job]:
+        """Records of jobs, the latest first; see `Inspection.jobs`."""
+        return self.inspection.jobs(state, task, queue, limit)
+
+    def workers(self) -> list[WorkerRecord]:
+        """The consumers' workers that are alive."""
+        return self.inspection.workers()
+
+    def cancel(self, job_id: str, reason: str = "cancelled by request") -> bool:
+        """End a waiting job, with its pipeline, its chord member and its unique key.
+
+        :returns: False when it is being run, has ended, or there is none.
+        """
+        for claimed in self.worker.claim(self.worker.next_claim(), 1, ids=[job_id]):
+            try:
+                task = decode(self, claimed)
+            except NephewError:
+                task = None  # parked bytes can be cancelled as well
+            outcome = execution.ended_unrun(self, claimed, task, State.CANCELLED, reason)
+            return not self.settle(Finished(outcome, task)).lost
+        return False
+
+    def retry(self, job_id: str) -> bool:
+        """Put an ended or parked job back into the queue, its earlier attempts kept in the record.
+
+        :returns: False when it is waiting or running, another job has taken its unique key, or there is none.
+        """
+        return bool(self.backend.unpark(ids=[job_id])) or self.backend.requeue(job_id)
+
+    def unpark_known(self) -> int:
+        """Put parked jobs whose task is registered here back into the queue; how many."""
+        count = self.backend.unpark(tasks=list(self._registry._registry))
+        if count:
+            log.info("%d parked jobs can run here and are back in the queue.", count)
+        return count
+
+    def max_crashes(self, task: str) -> int:
+        """How often jobs of a task may take their worker down."""
+        known = self._registry._registry.get(task)
+        options = None if known is None else options_of(known)
+        return self.settings.max_crashes if not options or not options.max_crashes else options.max_crashes
+
+    # -- locks --------------------------------------------------------------------------------------
+    def lock(self, name: str, ttl: float = 60.0, wait: float | None = 5.0) -> Lock:
+        """A lock with an owner; see `nephew.locks.Lock`."""
+        return Lock(self, name, ttl, wait)
+
+    def lock_task(self, lock_name: str, ttl: float | None = None) -> TaskLock:
+        """Huey's task lock: taken or refused at once."""
+        return TaskLock(self, lock_name, ttl)
+
+    def is_locked(self, lock_name: str) -> bool:
+        """Whether anybody holds a lock."""
+        return any(row.name == lock_name for row in self.backend.locks())
+
+    def flush_locks(self, *names: str) -> set[str]:
+        """Break the locks known to this process and those named; the names of those that were held."""
+        known = {key.split(".lock.", 1)[-1] for key in self._locks} | {name.strip() for name in names}
+        return {name for name in known if self.backend.release_lock(name, None)}
+
+    # -- processes ----------------------------------------------------------------------------------
+    @property
+    def worker(self) -> Worker:
+        """This process as a worker; registered when it first claims."""
+        worker = self._worker
+        if worker is None:
+            with self._opening:
+                worker = self._worker = self._worker or Worker(self)
+        return worker
+
+    def adopt_worker(self, worker: Worker) -> None:
+        """The consumer's worker stands for this process from now on."""
+        earlier, self._worker = self._worker, worker
+        if earlier is not None and earlier is not worker:
+            earlier.retire()
+
+    def start_consuming(self) -> None:
+        """A consumer begins in this process."""
+        self._consuming, self.interrupting = True, False
+
+    def stop_consuming(self) -> None:
+        """The consumer has ended: sign off and close."""
+        self._consuming = False
+        self.sign_off()
+        self.backend.close()
+
+    def sign_off(self) -> None:
+        """Take this process's registration back, if the store can be reached."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            try:
+                worker.retire()
+            except BackendError as error:
+                log.warning("Could not sign off (%s); another consumer will.", error)
+
+    def prepare_store(self) -> None:
+        """Have the tables ready before workers start."""
+        if self.settings.auto_migrate or not self.backend.heartbeats:
+            self.backend.migrate()
+
+    def close_before_fork(self) -> None:
+        """Hold nothing open that a child would share."""
+        self.sign_off()
+        self.backend.close()
+
+    def forked(self) -> None:
+        """In a fork's child: what the parent holds is the parent's."""
+        self._worker = None
+        self._opening = threading.RLock()
+        presence.forget_inherited()
+        for backend in self._backends.values():
+            backend.forget_connections()
+
+    def refuse_open_transaction(self, job_id: str) -> None:
+        """Refuse to wait for a job that the caller's own open transaction may hold back."""
+        if self.backend.in_transaction():
+            raise NephewError(
+                f"waiting for job {job_id} inside an open transaction would wait for ever: no worker sees "
+                "the job before the transaction is committed; wait after it"
+            )
+
+    @staticmethod
+    def new_id() -> str:
+        """A new job id."""
+        return new_id()
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError(f"expected the instance's name to be a text, got {name!r}")
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    known = _HUEYS | setting_names()
+    unknown = sorted(set(options) - _HUEYS)
+    if unknown:
+        raise ConfigError(f"unknown option {unknown[0]!r} of Nephew (known: {', '.join(sorted(known))})")
+
+
+def _beside_caller() -> str:
+    """The folder of the module that makes the instance."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("nephew."):
+        frame = frame.f_back
+    path = frame.f_globals.get("__file__")
+    return os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
+
+
+def _sign_off_at_exit(huey: Nephew) -> None:
+    """A program that claimed jobs by hand leaves no registration behind."""
+    reference = weakref.ref(huey)
+
+    def sign_off() -> None:
+        instance = reference()
+        if instance is not None:
+            instance.sign_off()
+
+    atexit.register(sign_off)
+
+
+def _forget_in_children(huey: Nephew) -> None:
+    """A child that a user's program forks must not use its parent's connections."""
+    reference = weakref.ref(huey)
+
+    def forget() -> None:
+        instance = reference()
+        if instance is not None:
+            instance.forked()
+
+    os.register_at_fork(after_in_child=forget)
+
+
+__all__ = ["Nephew", "PeriodicTask"]

@@ -1,0 +1,121 @@
+"""What is known of a job: its states and their allowed transitions, its record, its id."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """Where a job is in its life; `docs/lifecycle.md` says who moves it on."""
+
+    SCHEDULED = "scheduled"  #: waits for its time
+    QUEUED = "queued"  #: waits for a worker, or is claimed by one and not begun
+    RUNNING = "running"  #: its function is being run
+    RETRYING = "retrying"  #: failed, waits to be run again
+    SUCCEEDED = "succeeded"  #: its function returned
+    FAILED = "failed"  #: its function raised and no retry is left, or it killed its worker too often
+    CANCELLED = "cancelled"  #: revoked or cancelled before its end, or its predecessor failed
+    EXPIRED = "expired"  #: not begun before its `expires`
+    PARKED = "parked"  #: kept, not runnable now: an unknown task or undecodable bytes
+
+
+WAITING = frozenset({State.SCHEDULED, State.QUEUED, State.RETRYING})
+ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED})
+
+#: From each state, the states that may follow. A job may be claimed, run and settled between two looks,
+#: so `queued` reaches every end directly; an ended job returns only when somebody retries it.
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.SCHEDULED: frozenset({State.QUEUED, State.CANCELLED, State.EXPIRED, State.PARKED}),
+    State.QUEUED: frozenset(State) - {State.QUEUED},
+    State.RUNNING: frozenset(State) - {State.RUNNING},
+    State.RETRYING: frozenset({State.QUEUED, State.CANCELLED, State.EXPIRED, State.PARKED}),
+    State.PARKED: frozenset({State.QUEUED, State.CANCELLED}),
+    State.SUCCEEDED: frozenset({State.QUEUED, State.SCHEDULED}),
+    State.FAILED: frozenset({State.QUEUED, State.SCHEDULED}),
+    State.CANCELLED: frozenset({State.QUEUED, State.SCHEDULED}),
+    State.EXPIRED: frozenset({State.QUEUED, State.SCHEDULED}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running job is: a fraction from 0.0 to 1.0 and the text it gave."""
+
+    fraction: float
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run that reached the function, or a crash of the worker in the middle of one.
+
+    :ivar outcome: `succeeded`, `failed`, `timed out`, `interrupted`, `crashed` or `running`.
+    :ivar worker: where it ran: host, process id and thread.
+    """
+
+    number: int
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    worker: str | None
+    outcome: str
+    error: str | None = None
+    traceback: str | None = None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to end, or None while it runs."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The record of one call of a task, as it was when it was read. Times are aware, in UTC.
+
+    :ivar attempts: every run that reached the function, oldest first.
+    :ivar crashes: how often its worker died while it was running.
+    :ivar reason: why it is parked, cancelled or expired.
+    :ivar result: what the function returned, once it has; None before.
+    """
+
+    id: str
+    task: str
+    queue: str
+    state: State
+    priority: float
+    args: tuple[Any, ...] | None
+    kwargs: dict[str, Any] | None
+    attempts: tuple[Attempt, ...]
+    crashes: int
+    enqueued_at: dt.datetime | None
+    eta: dt.datetime | None
+    expires: dt.datetime | None
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    worker: str | None
+    result: Any
+    error: str | None
+    traceback: str | None
+    progress: Progress | None
+    reason: str | None
+    unique_key: str | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has reached an end; a parked job has not."""
+        return self.state in ENDED
+
+
+def new_id() -> str:
+    """A new job id: a version 7 UUID (RFC 9562), so that ids made later sort later and indexes stay dense."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF000 << 64) | 0x7000 << 64
+    value = value & ~(0xC000 << 48) | 0x8000 << 48
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

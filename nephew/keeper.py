@@ -1,0 +1,152 @@
+"""One thread a process that keeps promises while jobs run: settle by age, give back, mark, pass progress on.
+
+Parked while nothing is to be kept; it costs nothing then.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from nephew.errors import BackendError
+from nephew.lane import Lane
+
+if TYPE_CHECKING:
+    from nephew.bell import Lifeline
+    from nephew.worker import Worker
+
+log = logging.getLogger("huey.nephew.keeper")
+
+#: A job that runs longer than this (seconds) is shown as running in the store.
+SHOWN_AFTER = 0.05
+#: Progress is written at most this often (seconds).
+PROGRESS_EVERY = 0.25
+#: After an error the keeper waits this long (seconds) before it tries again.
+PAUSE = 1.0
+
+
+class Keeper:
+    """Looks after the lanes of a worker."""
+
+    def __init__(self, worker: Worker, lifeline: Lifeline | None = None) -> None:
+        self.worker, self._lifeline = worker, lifeline
+        self._condition = threading.Condition()
+        self._parked = False
+        self._called = False
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, and one that sleeps until the consumer is gone."""
+        self._thread = threading.Thread(target=self._loop, name="Keeper", daemon=True)
+        self._thread.start()
+        if self._lifeline is not None:
+            threading.Thread(target=self._outlive, name="Lifeline", daemon=True).start()
+
+    def _outlive(self) -> None:
+        """The consumer is gone: give back, let the running job finish for as long as a drain, then end."""
+        assert self._lifeline is not None
+        self._lifeline.wait(None)
+        drain = self.worker.huey.settings.drain
+        log.warning("The consumer is gone; the running job has %g s to finish.", drain)
+        for lane in self.worker.lanes:
+            lane.give_back()
+        time.sleep(drain)
+        self.worker.give_back_all()
+        os._exit(1)
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    def wake(self) -> None:
+        """There may be something to keep; cheap unless the keeper is parked."""
+        self._called = True
+        if self._parked:
+            with self._condition:
+                self._condition.notify()
+
+    def _loop(self) -> None:
+        pause: float | None = 0.0
+        while not self._closing:
+            self._wait(pause)
+            try:
+                pause = self.keep(time.monotonic())
+            except BackendError as error:
+                log.warning("The store cannot be reached (%s); trying again in %g s.", error, PAUSE)
+                pause = PAUSE
+            except Exception:
+                log.exception("Unexpected error in the keeper; it goes on in %g s.", PAUSE)
+                pause = PAUSE
+
+    def _wait(self, pause: float | None) -> None:
+        with self._condition:
+            if self._closing:
+                return
+            if pause is not None:
+                self._condition.wait(max(pause, 0.001))
+                return
+            self._parked = True
+            if not self._called:
+                self._condition.wait()
+            self._parked = self._called = False
+
+    def keep(self, now: float) -> float | None:
+        """Do what is due; seconds until the next thing will be, or None: nothing to keep."""
+        dues = [self._settle_by_age()]
+        for lane in self.worker.lanes:
+            if lane.running is not None:
+                dues += [self._give_back(lane, now), self._show(lane, now), self._pass_progress(lane, now)]
+        pending = [due for due in dues if due is not None]
+        return min(pending) if pending else None
+
+    def _settle_by_age(self) -> float | None:
+        ledger, limit = self.worker.ledger, self.worker.huey.settings.settle_after
+        if not len(ledger):
+            return limit if any(lane.waiting for lane in self.worker.lanes) else None
+        age = ledger.age()
+        if age < limit:
+            return limit - age
+        ledger.flush()
+        return limit
+
+    def _give_back(self, lane: Lane, now: float) -> float | None:
+        """The running job turns out long: others may have what was claimed beside it."""
+        if not lane.waiting:
+            return None
+        left = self.worker.huey.settings.prefetch_seconds - (now - lane.since)
+        if left > 0:
+            return left
+        lane.give_back()
+        return None
+
+    def _show(self, lane: Lane, now: float) -> float | None:
+        if lane.marked:
+            return None
+        running, since = lane.running, lane.since
+        left = SHOWN_AFTER - (now - since)
+        if left > 0 or running is None:
+            return left
+        started = self.worker.huey.backend.now() - (now - since)
+        self.worker.huey.backend.mark_running(self.worker.number, [(running.seq, running.claim, started)])
+        lane.marked = True
+        return None
+
+    def _pass_progress(self, lane: Lane, now: float) -> float | None:
+        running, progress = lane.running, lane.progress
+        if not lane.progress_dirty or running is None or progress is None:
+            return None
+        left = PROGRESS_EVERY - (now - lane.progress_written)
+        if left > 0:
+            return left
+        lane.progress_dirty, lane.progress_written = False, now
+        backend = self.worker.huey.backend
+        backend.note_progress(self.worker.number, running.seq, running.claim, *progress)
+        return None

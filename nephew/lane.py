@@ -1,0 +1,210 @@
+"""One thread's hand of jobs: claimed ahead and not begun, the one that runs, and the way of each to its end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from nephew import execution
+from nephew.backends.contract import Claimed
+from nephew.current import Running
+from nephew.errors import BackendError, NephewError, ShutDown
+from nephew.execution import Finished
+from nephew.ledger import Entry
+from nephew.logs import job_extra
+from nephew.message import decode
+from nephew.prefetch import Prefetch
+
+if TYPE_CHECKING:
+    from nephew.bell import ForkBell, ThreadBell
+    from nephew.keeper import Keeper
+    from nephew.worker import Worker
+
+log = logging.getLogger("huey.nephew.lane")
+
+#: Seconds that a suspect waits for its process to be otherwise idle before it is given back.
+PATIENCE = 5.0
+
+
+class Lane:
+    """Claims, runs and settles jobs, one after the other.
+
+    :ivar waiting: claimed, not begun. The lane takes from the left, the keeper gives back from the right.
+    :ivar running: the claim whose function is being run, and `since` when (monotonic seconds).
+    """
+
+    def __init__(
+        self, worker: Worker, keeper: Keeper | None = None, bell: ForkBell | ThreadBell | None = None
+    ) -> None:
+        self.worker, self.keeper, self._bell = worker, keeper, bell
+        self.slot = worker.take_slot()
+        self.huey = worker.huey
+        settings = self.huey.settings
+        self.waiting: deque[Claimed] = deque()
+        self.running: Claimed | None = None
+        self.since = 0.0
+        self.marked = False
+        self.progress: tuple[float, str | None] | None = None
+        self.progress_written = 0.0
+        self.progress_dirty = False
+        self._token: int | None = None
+        self._prefetch = Prefetch(settings.prefetch, settings.prefetch_seconds)
+        self._label = ""
+        worker.lanes.append(self)
+
+    def next(self) -> Claimed | None:
+        """The next job to run; claims when the hand is empty. None: there is no work.
+
+        :raises BackendError: when the store cannot be reached; nothing is lost, call again.
+        """
+        return self.taken() or self._claim()
+
+    def taken(self) -> Claimed | None:
+        """The next job of those already claimed."""
+        try:
+            return self.waiting.popleft()
+        except IndexError:
+            return None
+
+    def _claim(self) -> Claimed | None:
+        if self._token is None:
+            self._token = self.worker.next_claim()
+        limit = self._prefetch.size()
+        jobs = self.worker.claim(self._token, limit)
+        self._token = None
+        if not jobs:
+            return None
+        self.waiting.extend(jobs)
+        if self.keeper is not None:
+            self.keeper.wake()
+        if len(jobs) == limit and self._bell is not None:
+            self._bell.ring()  # there may be more: an idle sibling should look
+        return self.taken()
+
+    def run(self, claimed: Claimed, timestamp: dt.datetime | None = None) -> None:
+        """Run a claimed job to its settled end.
+
+        :raises ShutDown: when the worker must end now; the job has been given back.
+        """
+        if claimed.alone:
+            self._run_alone(claimed, timestamp)
+        elif len(self.worker.lanes) > 1:
+            with self.worker.gate.together():
+                self._run(claimed, timestamp)
+        else:
+            self._run(claimed, timestamp)
+
+    def _run_alone(self, claimed: Claimed, timestamp: dt.datetime | None) -> None:
+        self.give_back()
+        with self.worker.gate.alone(PATIENCE) as granted:
+            if granted:
+                self._run(claimed, timestamp)
+                return
+        log.info("Job %s must run alone and this process is busy; it is tried again in 1 s.", claimed.id)
+        later = execution.given_back(claimed)._replace(
+            state=execution.State.SCHEDULED, eta=self.huey.backend.now() + 1.0
+        )
+        self._settle(Finished(later))
+
+    def _run(self, claimed: Claimed, timestamp: dt.datetime | None) -> None:
+        try:
+            finished = self._execute(claimed, timestamp)
+        except ShutDown:
+            self.worker.ledger.flush()
+            raise
+        self._settle(finished)
+
+    def _execute(self, claimed: Claimed, timestamp: dt.datetime | None) -> Finished:
+        """decode → begin → run → finish."""
+        try:
+            task = decode(self.huey, claimed)
+        except NephewError as error:
+            log.warning("Job %s is parked: %s", claimed.id, error, extra=job_extra(_named(claimed)))
+            return Finished(execution.parked(claimed, f"{type(error).__name__}: {error}"))
+        not_run = execution.begin(self.huey, claimed, task, timestamp or self.huey._get_timestamp())
+        if not_run is not None:
+            return not_run
+        presence = self.worker.presence
+        self.progress, self.progress_dirty, self.marked = None, False, False
+        self.since = time.monotonic()
+        presence.began(self.slot, claimed.seq, claimed.claim, time.time())
+        self.running = claimed
+        running = Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, self._report)
+        try:
+            ran = execution.run(self.huey, task, running)
+        except ShutDown:
+            self._announce(self.worker.ledger.add(execution.interrupted(claimed, task)))
+            raise
+        finally:
+            self.running = None
+            presence.ended(self.slot)
+        self._prefetch.note(claimed.task, time.monotonic() - self.since)
+        finished = execution.finish(self.huey, claimed, task, ran)
+        return finished._replace(
+            outcome=finished.outcome._replace(worker=self.label(), progress=self.progress)
+        )
+
+    def label(self) -> str:
+        """Where jobs of this lane run, for their records."""
+        if not self._label:
+            self._label = f"{self.worker.host}:{self.worker.pid}:{threading.current_thread().name}"
+        return self._label
+
+    def _settle(self, finished: Finished) -> None:
+        ledger = self.worker.ledger
+        entry = ledger.add(finished)
+        if self.huey.has_listeners():
+            # Hooks and receivers hear of an end once it stands, on the thread that ran the job.
+            ledger.flush()
+            self._announce(entry)
+        elif not self.waiting or ledger.is_full() or ledger.age() >= self.huey.settings.settle_after:
+            ledger.flush()
+
+    def _announce(self, entry: Entry) -> None:
+        if not entry.settled:
+            self.worker.ledger.flush()
+        if not entry.lost:
+            self.huey.announce(entry.finished, entry.enqueued)
+
+    def _report(self, fraction: float, message: str | None) -> None:
+        """Progress from inside the function; written by the keeper."""
+        self.progress, self.progress_dirty = (fraction, message), True
+        if self.keeper is not None:
+            self.keeper.wake()
+
+    def give_back(self, running_too: bool = False) -> None:
+        """Give back what is not begun, in order and uncounted.
+
+        :param running_too: the running one as well; its end will not be settled.
+        """
+        returned = []
+        while True:
+            try:
+                returned.append(self.waiting.pop())
+            except IndexError:
+                break
+        running = self.running
+        if running_too and running is not None:
+            returned.append(running)
+        for claimed in returned:
+            self.worker.ledger.add(Finished(execution.given_back(claimed)))
+        if returned:
+            try:
+                self.worker.ledger.flush()
+            except BackendError as error:
+                log.warning("Jobs could not be given back yet (%s); it is tried again.", error)
+
+
+    def close(self) -> None:
+        """The thread ends: give back what it has not begun."""
+        self.give_back()
+        self.worker.lanes.remove(self)
+        self.worker.return_slot(self.slot)
+
+
+def _named(claimed: Claimed) -> Running:
+    return execution.claimed_job(claimed)

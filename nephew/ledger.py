@@ -1,0 +1,96 @@
+"""Finished jobs whose outcomes are not settled yet, of one process; settled together, oldest first."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from nephew.backends.contract import Outcome, Settled
+from nephew.execution import Finished
+
+log = logging.getLogger("huey.nephew.ledger")
+
+#: More outcomes than this are not left waiting for their age.
+FULL = 128
+#: The most outcomes in one settle.
+BATCH = 500
+
+
+class Entry:
+    """A finished job on its way to be settled; `lost` when its claim had been taken over."""
+
+    __slots__ = ("enqueued", "finished", "lost", "settled")
+
+    def __init__(self, finished: Finished) -> None:
+        self.finished = finished
+        self.settled = False
+        self.lost = False
+        self.enqueued: tuple[str, ...] = ()
+
+
+class Ledger:
+    """Collects outcomes and settles them in batches. Any thread may add and flush."""
+
+    def __init__(self, settle: Callable[[Sequence[Outcome]], Settled]) -> None:
+        self._settle = settle
+        self._pending: list[Entry] = []
+        self._batch: list[Entry] = []
+        self._oldest: float | None = None
+        self._flushing = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._pending) + len(self._batch)
+
+    def add(self, finished: Finished) -> Entry:
+        """Take a finished job in; it will be settled by the next flush."""
+        entry = Entry(finished)
+        if self._oldest is None:
+            self._oldest = time.monotonic()
+        self._pending.append(entry)
+        return entry
+
+    def age(self) -> float:
+        """Seconds since the oldest of them finished; 0.0 when there is none."""
+        oldest = self._oldest
+        if self._batch:
+            return float("inf")
+        return 0.0 if oldest is None else time.monotonic() - oldest
+
+    def is_full(self) -> bool:
+        """Whether so many wait that they should be settled now."""
+        return len(self._pending) >= FULL
+
+    def flush(self) -> None:
+        """Settle all that wait. Whoever comes while another flushes finds its own settled with it.
+
+        :raises BackendError: when the store cannot be reached; nothing is forgotten, the next flush tries again.
+        """
+        with self._flushing:
+            while batch := self._next_batch():
+                reply = self._settle([entry.finished.outcome for entry in batch])
+                self._batch = []
+                for entry in batch:
+                    self._close(entry, reply)
+
+    def _next_batch(self) -> list[Entry]:
+        # A batch without an answer may have been applied: it is repeated unchanged, before anything else.
+        if not self._batch:
+            self._batch, self._pending = self._pending[:BATCH], self._pending[BATCH:]
+            self._oldest = time.monotonic() if self._pending else None
+        return self._batch
+
+    def _close(self, entry: Entry, reply: Settled) -> None:
+        outcome = entry.finished.outcome
+        entry.lost = (outcome.seq, outcome.claim) in reply.lost
+        entry.enqueued = reply.enqueued
+        entry.settled = True
+        if entry.lost:
+            log.warning(
+                "Job %s ended as %s, but its claim %d had been taken over: that end is dropped, "
+                "the run that replaced it stands.",
+                outcome.id,
+                outcome.state,
+                outcome.claim,
+            )

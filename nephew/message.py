@@ -1,0 +1,123 @@
+"""Between Huey's `Task` objects and the bytes and columns that a backend keeps."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+from huey.api import Task as HueyTask
+from huey.exceptions import HueyException
+
+from nephew import clock
+from nephew.backends.contract import Claimed, NewJob
+from nephew.errors import DecodeError, EncodeError, NephewError, UnknownTask
+from nephew.options import TaskOptions
+
+if TYPE_CHECKING:
+    from nephew.instance import Nephew
+
+log = logging.getLogger("huey.nephew.message")
+
+_DEFAULTS = TaskOptions()
+
+
+def options_of(task: HueyTask) -> TaskOptions:
+    """The options that a job's task was decorated with."""
+    found = getattr(task, "nephew_options", _DEFAULTS)
+    return found if isinstance(found, TaskOptions) else _DEFAULTS
+
+
+def task_name(huey: Nephew, task: HueyTask) -> str:
+    """The stable name that jobs of this task are stored with."""
+    return str(huey._registry.task_to_string(type(task)))
+
+
+def new_job(huey: Nephew, task: HueyTask, *, chord: str | None = None) -> NewJob:
+    """What is stored for a call.
+
+    :raises EncodeError: when an argument cannot be stored; it is named.
+    """
+    options = options_of(task)
+    return NewJob(
+        id=task.id,
+        task=task_name(huey, task),
+        queue=options.queue,
+        payload=encode(huey, task),
+        priority=float(task.priority or 0),
+        eta=None if task.eta is None else clock.to_epoch(task.eta, huey.utc),
+        unique_key=None if options.unique is False else _unique_key(huey, task, options),
+        chord=chord,
+    )
+
+
+def encode(huey: Nephew, task: HueyTask) -> bytes:
+    """A call as bytes.
+
+    :raises EncodeError: when an argument cannot be stored, or all together are too large.
+    """
+    payload = bytes(huey.serialize_task(task))
+    check_size(huey, payload, f"the arguments of {task_name(huey, task)}")
+    return payload
+
+
+def check_size(huey: Nephew, payload: bytes, what: str) -> None:
+    """Warn about large values and refuse huge ones.
+
+    :raises EncodeError: when the value is larger than the setting `max_bytes`.
+    """
+    size = len(payload)
+    if size <= huey.settings.warn_bytes:
+        return
+    if size > huey.settings.max_bytes:
+        raise EncodeError(
+            f"expected {what} to take at most {huey.settings.max_bytes:,} bytes, got {size:,}; "
+            "store large data elsewhere and pass its name"
+        )
+    log.warning("%s take %s bytes; a name of data that is stored elsewhere is faster.", what, f"{size:,}")
+
+
+def decode(huey: Nephew, claimed: Claimed) -> HueyTask:
+    """The call that a claim holds.
+
+    :raises UnknownTask: when no task of that name is registered here.
+    :raises DecodeError: when the bytes are not a call.
+    """
+    try:
+        task = huey.deserialize_task(claimed.payload)
+    except NephewError:
+        raise
+    except HueyException as error:
+        raise UnknownTask(str(error)) from error
+    except Exception as error:
+        raise DecodeError(f"these bytes are not a job: {error!r}") from error
+    if claimed.chord is not None:
+        task.extend_data(([huey.serializer.deserialize(value) for value in claimed.chord_values],))
+    return task
+
+
+def _unique_key(huey: Nephew, task: HueyTask, options: TaskOptions) -> str:
+    name = task_name(huey, task)
+    if callable(options.unique):
+        return f"{name}:{options.unique(*task.args, **task.kwargs)!r}"
+    arguments = huey.serializer.serialize(_normalized(task))
+    return f"{name}:{hashlib.sha256(arguments).hexdigest()}"
+
+
+def _normalized(task: HueyTask) -> tuple[Any, ...]:
+    """The same for `f(1)` and `f(a=1)`."""
+    function = getattr(type(task), "nephew_function", None)
+    try:
+        bound = inspect.signature(function).bind(*task.args, **task.kwargs)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return (tuple(task.args), sorted(task.kwargs.items()))
+    bound.apply_defaults()
+    return (bound.args, sorted(bound.kwargs.items()))
+
+
+def expires_epoch(task: HueyTask, utc: bool) -> float | None:
+    """When a call expires, in epoch seconds."""
+    resolved = task.expires_resolved
+    return clock.to_epoch(resolved, utc) if isinstance(resolved, dt.datetime) else None

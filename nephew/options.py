@@ -1,0 +1,107 @@
+"""What a task is told at its decoration: one frozen record, checked at import."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nephew.errors import ConfigError
+
+#: Options that are Huey's own and go to its task class as they are.
+HUEY_OPTIONS = (
+    "retries",
+    "retry_delay",
+    "retry_backoff",
+    "priority",
+    "context",
+    "name",
+    "expires",
+    "timeout",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """The options of a task that Nephew adds to Huey's.
+
+    :ivar queue: the queue its jobs wait in.
+    :ivar unique: True, or a function of the call's arguments that returns the key: while a job with that
+        key is unfinished, a second call returns the first one's handle.
+    :ivar retry_jitter: each retry delay is lengthened by a random share of up to this fraction (0.0 to 1.0).
+    :ivar retry_max_delay: the longest wait between two attempts, in seconds; None: no limit.
+    :ivar retry_on: only these exceptions are retried; None: all.
+    :ivar no_retry_on: these exceptions are never retried.
+    :ivar max_crashes: how often a job may kill its worker; None: the instance's setting.
+    :ivar attrs: free attributes for Huey's task class.
+    """
+
+    queue: str = "default"
+    unique: bool | Callable[..., Any] = False
+    retry_jitter: float = 0.0
+    retry_max_delay: float | None = None
+    retry_on: tuple[type[BaseException], ...] | None = None
+    no_retry_on: tuple[type[BaseException], ...] = ()
+    max_crashes: int | None = None
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, task: str, given: dict[str, Any]) -> TaskOptions:
+        """The options given to `@huey.task(...)` for `task`.
+
+        :raises ConfigError: for an unknown option (naming the known ones) or an unusable value.
+        """
+        known = {known_field.name for known_field in dataclasses.fields(cls)}
+        for name in given:
+            if name not in known:
+                raise ConfigError(_unknown(task, name, sorted(known | set(HUEY_OPTIONS))))
+        values = dict(given)
+        for name in ("retry_on", "no_retry_on"):
+            if values.get(name) is not None:
+                values[name] = _exceptions(task, name, values[name])
+        options = cls(**values)
+        options._check(task)
+        return options
+
+    def _check(self, task: str) -> None:
+        if not isinstance(self.queue, str) or not self.queue.strip():
+            raise ConfigError(f"task {task}: expected queue to be a name, got {self.queue!r}")
+        if not isinstance(self.unique, bool) and not callable(self.unique):
+            raise ConfigError(f"task {task}: expected unique to be True or a function, got {self.unique!r}")
+        if not _is_number(self.retry_jitter) or not 0 <= self.retry_jitter <= 1:
+            raise ConfigError(f"task {task}: expected retry_jitter from 0.0 to 1.0, got {self.retry_jitter!r}")
+        for name in ("retry_max_delay", "max_crashes"):
+            value = getattr(self, name)
+            if value is not None and (not _is_number(value) or value <= 0):
+                raise ConfigError(f"task {task}: expected {name} to be greater than 0, got {value!r}")
+        if not isinstance(self.attrs, dict):
+            raise ConfigError(f"task {task}: expected attrs to be a dict, got {self.attrs!r}")
+
+    def retries_after(self, error: BaseException) -> bool:
+        """Whether a job that raised `error` may be retried at all."""
+        if isinstance(error, self.no_retry_on):
+            return False
+        return self.retry_on is None or isinstance(error, self.retry_on)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _exceptions(task: str, name: str, given: Any) -> tuple[type[BaseException], ...]:
+    classes = tuple(given) if isinstance(given, tuple | list) else (given,)
+    for item in classes:
+        if not (isinstance(item, type) and issubclass(item, BaseException)):
+            raise ConfigError(f"task {task}: expected {name} to be exception classes, got {item!r}")
+    return classes
+
+
+def _unknown(task: str, name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return (
+        f"task {task}: unknown option {name!r}{hint} "
+        f"(known: {', '.join(known)}; attributes of your own go into attrs={{...}})"
+    )

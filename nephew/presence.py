@@ -1,0 +1,168 @@
+"""How a worker shows its host that it lives, and what it is running: a small locked file.
+
+The lock says "alive": the kernel frees it when the process is gone, also after SIGKILL, and keeps it while
+the process is stopped or inside a long C call. The slots say what was running when it died; they are mapped
+into memory, so that noting a job costs no system call, and outlive the process in the page cache.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from nephew.errors import BackendError
+
+try:
+    import fcntl
+except ImportError:  # not a Unix system: heartbeats are all there is
+    fcntl = None  # type: ignore[assignment]
+
+_HEADER = 64
+_SLOT = struct.Struct("<qqd")
+_EMPTY = _SLOT.pack(0, 0, 0.0)
+
+supported = fcntl is not None and hasattr(os, "posix_fallocate")
+
+#: Files whose locks this process holds. Opening and closing one again would free its lock.
+_own: set[str] = set()
+
+
+class Presence:
+    """This process's own file. `path` is empty on systems that have no such locks."""
+
+    def __init__(self, folder: str, incarnation: str, slots: int) -> None:
+        """Create, reserve and lock the file.
+
+        :raises BackendError: when there is no room for it or the folder cannot be written.
+        """
+        self.path = os.path.join(folder, incarnation) if supported else ""
+        self._map: mmap.mmap | bytearray = bytearray(_HEADER + slots * _SLOT.size)
+        if supported:
+            try:
+                self._descriptor = self._create(folder, incarnation, slots)
+            except OSError as error:
+                raise BackendError(
+                    f"expected to create the worker's file {self.path}, got: {error}; make room or set "
+                    "NEPHEW_RUN_DIR to a folder that can be written"
+                ) from error
+
+    def _create(self, folder: str, incarnation: str, slots: int) -> int:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        size = _HEADER + slots * _SLOT.size
+        descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        try:
+            # Room is taken now: a mapped page that finds the disk full later is a SIGBUS.
+            os.posix_fallocate(descriptor, 0, size)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(descriptor, incarnation.encode().ljust(_HEADER, b"\0"))
+            self._map = mmap.mmap(descriptor, size)
+        except OSError:
+            os.close(descriptor)
+            os.unlink(self.path)
+            raise
+        _own.add(self.path)
+        return descriptor
+
+    def began(self, slot: int, seq: int, claim: int, since: float) -> None:
+        """Note that a job is running in this slot."""
+        _SLOT.pack_into(self._map, _HEADER + slot * _SLOT.size, seq, claim, since)
+
+    def ended(self, slot: int) -> None:
+        """Note that nothing is running in this slot."""
+        start = _HEADER + slot * _SLOT.size
+        self._map[start : start + _SLOT.size] = _EMPTY
+
+    def remove(self) -> None:
+        """Take the file away; the worker ends in peace."""
+        if self.path and self.path in _own:
+            os.unlink(self.path)
+            os.close(self._descriptor)
+            _own.discard(self.path)
+
+
+class Found(NamedTuple):
+    """What a look at a worker's file says.
+
+    :ivar alive: True, False, or None when there is no file to tell by.
+    :ivar running: what a dead worker was running: `(seq, claim)` and since when; None: not known.
+    """
+
+    alive: bool | None
+    running: dict[tuple[int, int], float] | None = None
+
+
+def look(path: str, incarnation: str) -> Found:
+    """Whether the worker with this file lives, and if not, what it was running."""
+    if not supported or not path:
+        return Found(None)
+    if path in _own:
+        return Found(True)
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return Found(None)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return Found(True)
+    else:
+        content = os.read(descriptor, os.fstat(descriptor).st_size)
+        known = content[:_HEADER].rstrip(b"\0") == incarnation.encode()
+        return Found(False, dict(_slots(content)) if known else None)
+    finally:
+        os.close(descriptor)
+
+
+def _slots(content: bytes) -> Iterable[tuple[tuple[int, int], float]]:
+    usable = len(content) - (len(content) - _HEADER) % _SLOT.size
+    for seq, claim, since in _SLOT.iter_unpack(content[_HEADER:usable]):
+        if claim:
+            yield (seq, claim), since
+
+
+def discard(path: str) -> None:
+    """Take a dead worker's file away."""
+    if path and path not in _own:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass  # another consumer was faster
+
+
+def forget_inherited() -> None:
+    """In a fork's child: the parent's locks are not ours."""
+    _own.clear()
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process of this host is stopped (SIGSTOP or a debugger); False where that cannot be seen."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+    except (OSError, IndexError):
+        return False
+
+
+def boot_id() -> str:
+    """What tells this boot of this host from any other."""
+    return _first_line("/proc/sys/kernel/random/boot_id") or f"host {socket.gethostname()}"
+
+
+def pid_namespace() -> str:
+    """What tells this process id space from that of another container."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.readline().strip()
+    except OSError:
+        return ""

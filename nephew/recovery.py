@@ -1,0 +1,119 @@
+"""Finds dead workers and gives back what they held; fails the jobs that have killed too many."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from huey.utils import Error
+
+from nephew import execution, presence
+from nephew.backends.contract import Claimed, Died, WorkerRecord
+from nephew.errors import NephewError
+from nephew.execution import Finished
+from nephew.job import State
+from nephew.message import decode
+
+if TYPE_CHECKING:
+    from nephew.instance import Nephew
+
+log = logging.getLogger("huey.nephew.recovery")
+
+
+class Reaper:
+    """Looks after the workers of an instance, its own host's and others'."""
+
+    def __init__(self, huey: Nephew) -> None:
+        self.huey = huey
+        self._boot, self._pid_namespace = presence.boot_id(), presence.pid_namespace()
+        self._stopped_since: dict[str, float] = {}
+
+    def reap(self) -> int:
+        """Give back the claims of all dead workers; how many workers were dead."""
+        dead = [died for worker in self.huey.backend.workers() if (died := self._verdict(worker)) is not None]
+        for worker, died in dead:
+            self._bury(worker, died)
+        return len(dead)
+
+    def bury(self, incarnation: str, cause: str, charged: bool = True) -> None:
+        """Give back at once what a child of ours held that has just died."""
+        for worker in self.huey.backend.workers():
+            if worker.incarnation == incarnation:
+                found = presence.look(worker.path, worker.incarnation)
+                self._bury(worker, Died(worker.number, found.running, cause, charged))
+
+    def _verdict(self, worker: WorkerRecord) -> tuple[WorkerRecord, Died] | None:
+        if worker.boot == self._boot:
+            found = presence.look(worker.path, worker.incarnation)
+            if found.alive is False:
+                return worker, Died(worker.number, found.running, "its process is gone")
+            if found.alive is True:
+                return self._stalled(worker)
+            if not self.huey.backend.heartbeats:
+                return worker, Died(worker.number, None, "its process is gone and has left no trace")
+        elif not self.huey.backend.heartbeats:
+            return worker, Died(worker.number, None, "its host was started anew", charged=False)
+        return self._silent(worker)
+
+    def _silent(self, worker: WorkerRecord) -> tuple[WorkerRecord, Died] | None:
+        silence = self.huey.backend.now() - worker.heartbeat_at
+        if silence < self.huey.settings.lease:
+            return None
+        return worker, Died(worker.number, None, f"no heartbeat from {worker.host} for {silence:.0f} s")
+
+    def _stalled(self, worker: WorkerRecord) -> tuple[WorkerRecord, Died] | None:
+        """A process that lives and is stopped past its lease loses its claims; nobody is charged."""
+        same_processes = worker.pid_namespace == self._pid_namespace
+        if not (same_processes and presence.is_stopped(worker.pid)):
+            self._stopped_since.pop(worker.incarnation, None)
+            return None
+        since = self._stopped_since.setdefault(worker.incarnation, time.monotonic())
+        stopped = time.monotonic() - since
+        if stopped < self.huey.settings.lease:
+            return None
+        cause = f"its process {worker.pid} has been stopped for {stopped:.0f} s"
+        return worker, Died(worker.number, {}, cause, charged=False)
+
+    def _bury(self, worker: WorkerRecord, died: Died) -> None:
+        heir = self.huey.worker
+        doomed = self.huey.backend.reap(died, heir.number, heir.next_claim(), self.huey.max_crashes)
+        log.warning(
+            "Worker %d (process %d on %s) ended: %s; its jobs are back in the queue.",
+            worker.number,
+            worker.pid,
+            worker.host,
+            died.cause,
+        )
+        for claimed in doomed:
+            self._fail(claimed, died.cause)
+        alive = presence.look(worker.path, worker.incarnation).alive
+        if not alive:
+            presence.discard(worker.path)
+
+    def _fail(self, claimed: Claimed, cause: str) -> None:
+        """A job has killed its worker too often: it ends, with all that hangs on it."""
+        reason = f"its worker died {claimed.crashes} times while it was running; the last time: {cause}"
+        log.error("Job %s (%s) is failed: %s.", claimed.id, claimed.task, reason)
+        try:
+            task = decode(self.huey, claimed)
+        except NephewError:
+            task = None
+        error = Error({"error": reason, "retries": 0, "traceback": reason, "task_id": claimed.id})
+        outcome = execution.ended_unrun(self.huey, claimed, task, State.FAILED, reason, error)
+        follow_ups = execution.crash_handler(self.huey, task, reason, claimed.attempts)
+        self.huey.settle(Finished(outcome._replace(follow_ups=follow_ups), task))
+
+
+def cause_of(exit_code: int | None) -> str:
+    """In words, how a process ended."""
+    if exit_code is None:
+        return "it is gone"
+    if exit_code >= 0:
+        return f"it exited with code {exit_code}"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = "an unknown signal"
+    return f"it was killed by {name} (signal {-exit_code})"

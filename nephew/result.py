@@ -1,0 +1,156 @@
+"""The handle of a job: Huey's `Result`, which also knows the state, waits rightly for None, and can be awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from huey.api import Result as HueyResult
+from huey.api import Task as HueyTask
+from huey.constants import EmptyData
+from huey.exceptions import ResultTimeout, TaskException
+from huey.utils import Error
+
+from nephew.errors import JobEnded
+from nephew.job import ENDED, Progress, State
+
+if TYPE_CHECKING:
+    from nephew.instance import Nephew
+
+R = TypeVar("R")
+
+#: Seconds between the first two looks of a waiting caller; they grow from there.
+FIRST_LOOK = 0.001
+
+
+class Result(HueyResult, Generic[R]):  # type: ignore[misc]
+    """What a call of a task returns.
+
+    :ivar duplicate: True when an unfinished job with the same unique key stood for this call.
+    """
+
+    huey: Nephew
+
+    def __init__(self, huey: Nephew, task: HueyTask, duplicate: bool = False) -> None:
+        super().__init__(huey, task)
+        self.duplicate = duplicate
+
+    def __repr__(self) -> str:
+        return f"<Result: job {self.id}{' (duplicate)' if self.duplicate else ''}>"
+
+    @property
+    def state(self) -> State | None:
+        """The job's state; None when it is not known (yet)."""
+        found = self.huey.backend.outcome(self.id)
+        return None if found is None else State(found[0])
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the job is, as it said itself."""
+        row = self.huey.backend.row(self.id)
+        if row is None or row.progress is None:
+            return None
+        return Progress(row.progress, row.progress_message)
+
+    def cancel(self) -> bool:
+        """End the job before it runs, with all that hangs on it; False when it is running or has ended."""
+        return self.huey.cancel(self.id)
+
+    def get(  # noqa: PLR0913  (Huey's signature)
+        self,
+        blocking: bool = False,
+        timeout: float | None = None,
+        backoff: float = 1.15,
+        max_delay: float = 1.0,
+        revoke_on_timeout: bool = False,
+        preserve: bool = False,
+    ) -> R | None:
+        """The value that the function returned.
+
+        :param blocking: wait until the job has ended; else return None while it has not.
+        :param timeout: seconds to wait at most; None: for ever.
+        :param backoff: factor by which the pause between two looks grows.
+        :param max_delay: the longest pause, in seconds.
+        :param revoke_on_timeout: revoke the job when the time is over.
+        :param preserve: keep the result where `results_read_once` would delete it.
+        :raises huey.exceptions.TaskException: when the job failed.
+        :raises JobEnded: (blocking) when it ended without a value: cancelled, expired, or parked at the timeout.
+        :raises huey.exceptions.ResultTimeout: (blocking) when it has not ended in time.
+        """
+        return cast(
+            "R | None",
+            super().get(blocking, timeout, backoff, max_delay, revoke_on_timeout, preserve),
+        )
+
+    def get_raw_result(  # noqa: PLR0913  (Huey's signature)
+        self,
+        blocking: bool = False,
+        timeout: float | None = None,
+        backoff: float = 1.15,
+        max_delay: float = 1.0,
+        revoke_on_timeout: bool = False,
+        preserve: bool = False,
+    ) -> Any:
+        """The stored result, errors as Huey's `Error` value; see `get`."""
+        if not blocking:
+            found = self._get(preserve)
+            return None if found is EmptyData else found
+        self.huey.refuse_open_transaction(self.id)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = FIRST_LOOK
+        while not self._ended():
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                self._give_up(revoke_on_timeout)
+            time.sleep(pause if left is None else min(pause, left))
+            pause = min(pause * backoff, max_delay, 0.1)
+        return self._final(preserve)
+
+    def _get(self, preserve: bool = False) -> Any:
+        return super()._get(preserve or not self.huey.settings.results_read_once)
+
+    def _ended(self) -> bool:
+        if self._result is not EmptyData:
+            return True
+        found = self.huey.backend.outcome(self.id)
+        if found is None:  # not enqueued yet (a later step of a pipeline), or stored by hand
+            return bool(self.huey.backend.peek([self.id]))
+        return found[0] in ENDED
+
+    def _final(self, preserve: bool) -> Any:
+        value = self._get(preserve)
+        if value is not EmptyData:
+            return value
+        found = self.huey.backend.outcome(self.id)
+        if found is not None and found[0] in (State.CANCELLED, State.EXPIRED):
+            raise JobEnded(self.id, found[0], found[2])
+        if found is not None and found[0] == State.FAILED:
+            # Its result was read or never kept; its record still says what happened.
+            row = self.huey.backend.row(self.id)
+            raise TaskException({"error": row.error if row else None, "task_id": self.id})
+        return None
+
+    def _give_up(self, revoke: bool) -> None:
+        found = self.huey.backend.outcome(self.id)
+        if revoke:
+            self.revoke()
+        if found is not None and found[0] == State.PARKED:
+            raise JobEnded(self.id, found[0], found[2])
+        state = f"it is {found[0]}" if found is not None else "nothing is known of it"
+        raise ResultTimeout(f"timed out waiting for the result of job {self.id}: {state}")
+
+    async def _wait(self) -> R | None:
+        pause = FIRST_LOOK
+        while not self._ended():
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.15, 0.1)
+        value = self._final(False)
+        if isinstance(value, Error):
+            raise TaskException(value.metadata)
+        return cast("R | None", value)
+
+    def __await__(self) -> Generator[Any, None, R | None]:
+        """Wait for the job's end without blocking the event loop for longer than a look takes."""
+        return self._wait().__await__()

@@ -1,0 +1,133 @@
+"""The consumer's timekeeper: moves due jobs, writes ticks, looks for dead workers, releases parked jobs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from huey.consumer import Scheduler as HueyScheduler
+
+from nephew import clock
+from nephew.errors import BackendError
+from nephew.recovery import Reaper
+from nephew.schedules import Asked, Schedule
+
+if TYPE_CHECKING:
+    from nephew.bell import ForkBell, ThreadBell
+    from nephew.instance import Nephew
+
+log = logging.getLogger("huey.nephew.scheduler")
+
+#: The longest sleep (seconds): a missed wake-up delays a job by no more.
+LONGEST = 1.0
+#: The shortest sleep (seconds) between two looks, however often the bell rings.
+SHORTEST = 0.02
+#: A schedule with no tick in sight is asked again after this (seconds).
+DAY = 86400.0
+
+
+class Scheduler(HueyScheduler):  # type: ignore[misc]
+    """Runs in every consumer; unique ticks and guarded moves make any number of them safe."""
+
+    huey: Nephew
+
+    def __init__(
+        self,
+        huey: Nephew,
+        stop_flag: Any,
+        interval: float,
+        periodic: bool,
+        bell: ForkBell | ThreadBell,
+        signs_off: bool = False,
+    ) -> None:
+        super().__init__(huey, stop_flag, interval, periodic)
+        self.bell, self._signs_off = bell, signs_off
+        self._reaper = Reaper(huey)
+        self._next_reap = 0.0
+        #: For each schedule, when it was looked at and when it will be.
+        self._looks: dict[str, tuple[float, float]] = {}
+
+    def loop(self, now: dt.datetime | None = None) -> None:
+        """One look, and a sleep until the next thing is due."""
+        started = time.monotonic()
+        moment = None if now is None else clock.to_epoch(now, self.huey.utc)
+        self._try("move due jobs", lambda: self.huey.backend.promote(moment))
+        if self.periodic:
+            self._try("write ticks", lambda: self.write_ticks(moment))
+        if started >= self._next_reap:
+            self._next_reap = started + self.huey.settings.reaper
+            self._try("look for dead workers", self._reaper.reap)
+            self._try("release parked jobs", self.huey.unpark_known)
+        if now is None:
+            self._sleep(started)
+
+    def shutdown(self) -> None:
+        """Close what this thread or process holds open."""
+        if self._signs_off:
+            self._try("sign off", self.huey.sign_off)
+        self._try("close the store", self.huey.backend.close)
+
+    def _try(self, what: str, step: Callable[[], Any]) -> None:
+        try:
+            step()
+        except BackendError as error:
+            log.warning("Could not %s (%s); trying again within a second.", what, error)
+        except Exception:
+            log.exception("Could not %s; trying again within a second.", what)
+
+    def _sleep(self, started: float) -> None:
+        if self.stop_flag.wait(SHORTEST):
+            return
+        self.bell.wait(max(0.0, self._until_next() - SHORTEST))
+
+    def _until_next(self) -> float:
+        """Seconds until something is due, at most `LONGEST`."""
+        try:
+            due = self.huey.backend.next_due()
+            now = self.huey.backend.now()
+        except BackendError:
+            return LONGEST  # whoever looks next says it
+        dues = [] if due is None else [due]
+        if self.periodic:
+            dues += [following for _, following in self._looks.values()]
+        return min([LONGEST, *(max(0.0, moment - now) for moment in dues)])
+
+    def write_ticks(self, moment: float | None = None) -> int:
+        """Enqueue the latest tick of each schedule that has come due; how many were ours to write."""
+        now = self.huey.backend.now() if moment is None else moment
+        written = 0
+        for name, schedule in self.huey.schedules():
+            due = self._came_due(name, schedule, now) if moment is None else _latest(schedule, now - 1.0, now)
+            if due is not None and self.huey.enqueue_tick(name, due):
+                log.info("Tick of %s for %s was enqueued.", name, due.isoformat())
+                written += 1
+        return written
+
+    def _came_due(self, name: str, schedule: Schedule, now: float) -> dt.datetime | None:
+        """The latest due time since the last look, if there is one; a new schedule starts now."""
+        if name not in self._looks:
+            self._looks[name] = (now, _next_look(schedule, now))
+        last, following = self._looks[name]
+        if following > now:
+            return None
+        self._looks[name] = (now, _next_look(schedule, now))
+        return _latest(schedule, last, now)
+
+
+def _next_look(schedule: Schedule, now: float) -> float:
+    """When to look at a schedule again: at its next due time; one that must be asked, each minute."""
+    if isinstance(schedule, Asked):
+        return now - now % 60 + 60
+    following = schedule.next_after(dt.datetime.fromtimestamp(now, dt.UTC))
+    return now + DAY if following is None else following.timestamp()
+
+
+def _latest(schedule: Schedule, since: float, now: float) -> dt.datetime | None:
+    start, end = (dt.datetime.fromtimestamp(moment, dt.UTC) for moment in (since, now))
+    latest = None
+    for due in schedule.between(start, end):
+        latest = due
+    return latest

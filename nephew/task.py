@@ -1,0 +1,98 @@
+"""A decorated task: Huey's wrapper with Nephew's options, a kept signature and `delay`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+
+from huey.api import PeriodicTask, ResultGroup, TaskWrapper
+from huey.api import Task as HueyTask
+
+from nephew.errors import ConfigError
+from nephew.job import new_id
+from nephew.options import HUEY_OPTIONS, TaskOptions
+from nephew.result import Result
+
+if TYPE_CHECKING:
+    from nephew.instance import Nephew
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Call(HueyTask):  # type: ignore[misc]
+    """One call of a task; its id sorts by time."""
+
+    def create_id(self) -> str:
+        """A new job id."""
+        return new_id()
+
+
+class PeriodicCall(PeriodicTask):  # type: ignore[misc]
+    """One tick of a periodic task."""
+
+    def create_id(self) -> str:
+        """A new job id."""
+        return new_id()
+
+
+class Task(TaskWrapper, Generic[P, R]):  # type: ignore[misc]
+    """A decorated function. Calling it enqueues a job and returns its `Result`; `call_local` runs it here."""
+
+    task_base = Call
+    func: Callable[P, R]
+
+    def __init__(
+        self, huey: Nephew, func: Callable[P, R], *, name: str | None = None, **settings: Any
+    ) -> None:
+        label = name or getattr(func, "__name__", repr(func))
+        given = {key: settings.pop(key) for key in list(settings) if key not in _HUEYS}
+        options = TaskOptions.parse(label, given)
+        _check_hueys(label, settings)
+        if settings.get("task_base") is PeriodicTask:
+            settings["task_base"] = PeriodicCall
+        self.options = options
+        super().__init__(
+            huey, func, name=name, nephew_options=options, nephew_function=func, **options.attrs, **settings
+        )
+        self.__name__ = getattr(func, "__name__", label)
+        self.__qualname__ = getattr(func, "__qualname__", label)
+        self.__module__ = getattr(func, "__module__", __name__)
+        self.__wrapped__ = func
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
+        """Enqueue a job.
+
+        :raises EncodeError: when an argument cannot be stored; nothing was enqueued.
+        :raises BackendError: when the store cannot be reached.
+        """
+        return cast("Result[R]", super().__call__(*args, **kwargs))
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
+        """The same as calling the task, by the name that Celery and RQ use."""
+        return self(*args, **kwargs)
+
+    def call_local(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, without a job."""
+        return self.func(*args, **kwargs)
+
+    def map(self, it: Iterable[Any]) -> ResultGroup:
+        """Enqueue one job for each item (a tuple is unpacked into arguments), in one step: all or none."""
+        return self.huey.enqueue_many(self._apply(it))
+
+    def signature(self) -> inspect.Signature:
+        """The function's signature."""
+        return inspect.signature(self.func)
+
+
+_HUEYS = frozenset(
+    [f"default_{name}" for name in HUEY_OPTIONS] + ["context", "task_base", "validate_datetime", "nephew_schedule"]
+)
+
+
+def _check_hueys(task: str, settings: dict[str, Any]) -> None:
+    for name in ("retries", "retry_delay", "retry_backoff", "timeout"):
+        value = settings.get(f"default_{name}")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+            raise ConfigError(f"task {task}: expected {name} to be a number of 0 or more, got {value!r}")

@@ -1,0 +1,146 @@
+"""A worker: a process that claims jobs. Its registration, its presence, and the numbers that make steps repeatable."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nephew.backends.contract import Claimed, Outcome, Settled, WorkerRecord
+from nephew.errors import BackendError
+from nephew.gate import Gate
+from nephew.ledger import Ledger
+from nephew.presence import Presence, boot_id, pid_namespace
+
+if TYPE_CHECKING:
+    from nephew.instance import Nephew
+    from nephew.lane import Lane
+
+log = logging.getLogger("huey.nephew.worker")
+
+
+class Worker:
+    """What all threads of this process share that claim jobs of one instance.
+
+    :ivar incarnation: random; known to the consumer before the process exists.
+    :ivar lanes: one for each thread that runs jobs.
+    """
+
+    def __init__(
+        self, huey: Nephew, *, incarnation: str = "", parent: str = "", kind: str = "caller", slots: int = 1
+    ) -> None:
+        self.huey = huey
+        self.incarnation = incarnation or uuid.uuid4().hex
+        self.parent, self.kind = parent, kind
+        self.pid = os.getpid()
+        self.host = socket.gethostname()
+        self.gate = Gate()
+        self.ledger = Ledger(self._settle)
+        self.lanes: list[Lane] = []
+        self._free_slots = list(range(slots))[::-1]
+        self._slots = slots
+        self._claims = itertools.count(1)
+        self._settles = itertools.count(1)
+        self._unanswered: int | None = None
+        self._registering = threading.Lock()
+        self._number: int | None = None
+        self._presence: Presence | None = None
+
+    @property
+    def number(self) -> int:
+        """The number that the store gave this worker; registers it first."""
+        if self._number is None:
+            self._register()
+        assert self._number is not None
+        return self._number
+
+    @property
+    def presence(self) -> Presence:
+        """The file by which others see that this process lives."""
+        if self._presence is None:
+            self._register()
+        assert self._presence is not None
+        return self._presence
+
+    def _register(self) -> None:
+        with self._registering:
+            if self._number is not None:
+                return
+            settings, backend = self.huey.settings, self.huey.backend
+            if self._presence is None:
+                folder = settings.run_dir or backend.run_dir()
+                self._presence = Presence(folder, self.incarnation, self._slots)
+            self._number = backend.register(
+                WorkerRecord(
+                    0,
+                    self.incarnation,
+                    self.parent,
+                    self.host,
+                    boot_id(),
+                    pid_namespace(),
+                    self.pid,
+                    self._presence.path,
+                    self.kind,
+                    ",".join(settings.queues),
+                    0.0,
+                    0.0,
+                )
+            )
+
+    def take_slot(self) -> int:
+        """A place in the presence file for one thread's running job."""
+        return self._free_slots.pop()
+
+    def return_slot(self, slot: int) -> None:
+        """The thread that took it has ended."""
+        self._free_slots.append(slot)
+
+    @property
+    def registered(self) -> bool:
+        """Whether the store knows this worker."""
+        return self._number is not None
+
+    def next_claim(self) -> int:
+        """A claim token that this worker has not used."""
+        return next(self._claims)
+
+    def claim(self, token: int, limit: int, ids: Sequence[str] = ()) -> list[Claimed]:
+        """Take jobs; see the backend's contract. Repeat it with the same token until it answered."""
+        queues = () if ids else self.huey.settings.queues
+        return self.huey.backend.claim(self.number, token, limit, queues, ids)
+
+    def _settle(self, outcomes: Sequence[Outcome]) -> Settled:
+        # The number is kept until the store answered: a repeated step must carry the same one.
+        number = next(self._settles) if self._unanswered is None else self._unanswered
+        self._unanswered = number
+        reply = self.huey.backend.settle(self.number, number, outcomes)
+        self._unanswered = None
+        return reply
+
+    def retire(self) -> None:
+        """End in peace: settle what is finished, give back what is not begun, and sign off."""
+        if self._number is None:
+            return
+        self.ledger.flush()
+        self.huey.backend.retire(self._number)
+        self._number = None
+        if self._presence is not None:
+            self._presence.remove()
+            self._presence = None
+
+    def give_back_all(self) -> None:
+        """Give back every claim, also of jobs that are still running here; they will run again, uncounted.
+
+        For the last moment of a shutdown: what they still do is not settled any more.
+        """
+        for lane in self.lanes:
+            lane.give_back(running_too=True)
+        try:
+            self.retire()
+        except BackendError as error:
+            log.warning("The store cannot be told of the shutdown (%s); its jobs are found by the reaper.", error)

@@ -1,0 +1,1 @@
+"""The application's schedules: when -> job, no logic."""

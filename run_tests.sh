@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs the tests, those against a real PostgreSQL included.
+#
+#   ./run_tests.sh                       all of them
+#   ./run_tests.sh --long                the same at full size
+#   ./run_tests.sh tests/unit -k codec   further options are pytest's
+#
+# The first run makes .venv beside this file and installs into it.
+set -eu
+cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")"
+. scripts/environment.sh
+prepare_environment app postgres test
+
+export HUEY_SLOW_TESTS=1 # Huey's own suite skips some tests without it
+exec python -m pytest "$@"

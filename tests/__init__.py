@@ -1,0 +1,1 @@
+"""The tests. Whatever is started here is real: servers, consumers, processes."""

@@ -1,0 +1,90 @@
+"""What all tests share: servers, backends to run against, the check that a test leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.leftovers import Watch
+from tests.servers import PostgresServer
+
+#: A developer's own settings must not change what is tested.
+APPLICATION_SETTINGS = ("DATABASE_URL", "REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "SMTP_URL")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run at full size, the tests marked `long` included")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for setting in [*APPLICATION_SETTINGS, *(name for name in os.environ if name.startswith("NEPHEW_"))]:
+        os.environ.pop(setting, None)
+
+    # No deadline: on a busy machine it fails at random. CI repeats its examples, a long run tries new ones.
+    hypothesis.settings.register_profile("short", deadline=None, derandomize="CI" in os.environ)
+    hypothesis.settings.register_profile("long", deadline=None, max_examples=5000)
+    hypothesis.settings.load_profile("long" if config.getoption("long") else "short")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="runs with --long"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """Fails a test, naming them, that leaves threads or processes behind."""
+    watch = Watch()
+
+    yield
+
+    try:
+        watch.assert_nothing_left()
+    except AssertionError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def long(pytestconfig: pytest.Config) -> bool:
+    """Whether to run at full size."""
+    return bool(pytestconfig.getoption("long"))
+
+
+@pytest.fixture
+def name() -> str:
+    """A name for an instance that no other test has: in one database they do not see each other's work."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of our own for the whole run. A test that stops it has to start it again."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'nephew.db'}"
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    return postgres.url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def backend_url(request: pytest.FixtureRequest) -> str:
+    """Where a backend keeps its jobs: each test that asks for it runs once on every backend."""
+    return str(request.getfixturevalue(f"{request.param}_url"))

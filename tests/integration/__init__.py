@@ -1,0 +1,1 @@
+"""Whole processes: the consumer, the command line, the package."""
