@@ -208,12 +208,17 @@ def _revoked(huey: Nephew, claimed: Claimed, timestamp: dt.datetime) -> tuple[bo
     return False, tuple(forget)
 
 
+def _spent(claimed: Claimed, task: HueyTask) -> tuple[str, ...]:
+    """The revocations that are over once a job has run: those it ran in spite of, and one that came too late."""
+    keys = tuple(claimed.revokes)
+    return keys if isinstance(task, PeriodicTask) else (task.revoke_id, *keys)
+
+
 def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished:
     value = ran.value
     news: list[tuple[Any, ...]] = [(S.SIGNAL_COMPLETE, task)]
     result, follow_ups, mark = None, (), None
-    periodic = isinstance(task, PeriodicTask)
-    if huey.results and not periodic and (value is not None or huey.store_none):
+    if huey.results and not isinstance(task, PeriodicTask) and (value is not None or huey.store_none):
         result = _encode_result(huey, value)
     if task.on_complete is not None:
         task.on_complete.extend_data(value)
@@ -236,7 +241,7 @@ def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Fini
         follow_ups=follow_ups,
         chord_mark=mark,
         chord_done=claimed.chord,
-        forget=() if periodic else (task.revoke_id,),
+        forget=_spent(claimed, task),
     )
     callback = None if task.chord_config is None else task.chord_config.callback
     return Finished(outcome, task, tuple(news), (value, None), callback, value)
@@ -266,7 +271,7 @@ def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: Bas
         error=metadata["error"],
         traceback=metadata["traceback"],
         follow_ups=follow_ups,
-        forget=() if isinstance(task, PeriodicTask) else (task.revoke_id,),
+        forget=_spent(claimed, task),
     )
     if final:
         reason = f"{claimed.id}, a step before it, {outcome.state}"

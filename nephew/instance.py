@@ -90,7 +90,7 @@ class Nephew(Huey):  # type: ignore[misc]
         self._place = (url, database, database_url, _beside_caller())
         self._backends: dict[bool, Backend] = {}
         self._opening = threading.RLock()
-        self._worker: Worker | None = None
+        self._workers: dict[bool, Worker] = {}
         self._consuming = False
         self.interrupting = False
         options.setdefault("serializer", Codec())
@@ -438,15 +438,17 @@ class Nephew(Huey):  # type: ignore[misc]
     @property
     def worker(self) -> Worker:
         """This process as a worker; registered when it first claims."""
-        worker = self._worker
+        memory = self._in_memory()
+        worker = self._workers.get(memory)
         if worker is None:
             with self._opening:
-                worker = self._worker = self._worker or Worker(self)
+                worker = self._workers.setdefault(memory, Worker(self))
         return worker
 
     def adopt_worker(self, worker: Worker) -> None:
         """The consumer's worker stands for this process from now on."""
-        earlier, self._worker = self._worker, worker
+        earlier = self._workers.get(False)
+        self._workers[False] = worker
         if earlier is not None and earlier is not worker:
             earlier.retire()
 
@@ -462,8 +464,8 @@ class Nephew(Huey):  # type: ignore[misc]
 
     def sign_off(self) -> None:
         """Take this process's registration back, if the store can be reached."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
+        workers, self._workers = self._workers, {}
+        for worker in workers.values():
             try:
                 worker.retire()
             except BackendError as error:
@@ -481,7 +483,7 @@ class Nephew(Huey):  # type: ignore[misc]
 
     def forked(self) -> None:
         """In a fork's child: what the parent holds is the parent's."""
-        self._worker = None
+        self._workers = {}
         self._opening = threading.RLock()
         presence.forget_inherited()
         for backend in self._backends.values():

@@ -85,6 +85,7 @@ class Keeper:
             except Exception:
                 log.exception("Unexpected error in the keeper; it goes on in %g s.", PAUSE)
                 pause = PAUSE
+        self.worker.backend.close()
 
     def _wait(self, pause: float | None) -> None:
         with self._condition:
@@ -134,8 +135,8 @@ class Keeper:
         left = SHOWN_AFTER - (now - since)
         if left > 0 or running is None:
             return left
-        started = self.worker.huey.backend.now() - (now - since)
-        self.worker.huey.backend.mark_running(self.worker.number, [(running.seq, running.claim, started)])
+        started = self.worker.backend.now() - (now - since)
+        self.worker.backend.mark_running(self.worker.number, [(running.seq, running.claim, started)])
         lane.marked = True
         return None
 
@@ -147,6 +148,6 @@ class Keeper:
         if left > 0:
             return left
         lane.progress_dirty, lane.progress_written = False, now
-        backend = self.worker.huey.backend
+        backend = self.worker.backend
         backend.note_progress(self.worker.number, running.seq, running.claim, *progress)
         return None

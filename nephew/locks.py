@@ -179,6 +179,12 @@ class TaskLock(Lock):
             raise TaskLockedException(f"unable to acquire lock {self.name}") from error
         return True
 
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        try:
+            self.release()
+        except LockLost as lost:
+            log.warning("%s", lost)  # Huey's locks may be flushed while they are held
+
     def is_locked(self) -> bool:
         """Whether anybody holds it."""
         return self.holder() is not None

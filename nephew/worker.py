@@ -34,7 +34,7 @@ class Worker:
     def __init__(
         self, huey: Nephew, *, incarnation: str = "", parent: str = "", kind: str = "caller", slots: int = 1
     ) -> None:
-        self.huey = huey
+        self.huey, self.backend = huey, huey.backend
         self.incarnation = incarnation or uuid.uuid4().hex
         self.parent, self.kind = parent, kind
         self.pid = os.getpid()
@@ -71,7 +71,7 @@ class Worker:
         with self._registering:
             if self._number is not None:
                 return
-            settings, backend = self.huey.settings, self.huey.backend
+            settings, backend = self.huey.settings, self.backend
             if self._presence is None:
                 folder = settings.run_dir or backend.run_dir()
                 self._presence = Presence(folder, self.incarnation, self._slots)
@@ -112,13 +112,13 @@ class Worker:
     def claim(self, token: int, limit: int, ids: Sequence[str] = ()) -> list[Claimed]:
         """Take jobs; see the backend's contract. Repeat it with the same token until it answered."""
         queues = () if ids else self.huey.settings.queues
-        return self.huey.backend.claim(self.number, token, limit, queues, ids)
+        return self.backend.claim(self.number, token, limit, queues, ids)
 
     def _settle(self, outcomes: Sequence[Outcome]) -> Settled:
         # The number is kept until the store answered: a repeated step must carry the same one.
         number = next(self._settles) if self._unanswered is None else self._unanswered
         self._unanswered = number
-        reply = self.huey.backend.settle(self.number, number, outcomes)
+        reply = self.backend.settle(self.number, number, outcomes)
         self._unanswered = None
         return reply
 
@@ -127,7 +127,7 @@ class Worker:
         if self._number is None:
             return
         self.ledger.flush()
-        self.huey.backend.retire(self._number)
+        self.backend.retire(self._number)
         self._number = None
         if self._presence is not None:
             self._presence.remove()

@@ -78,9 +78,13 @@ def todos_of(user: User) -> Iterator[Row]:
     columns = [getattr(Todo, name) for name in COLUMNS]
     query = Todo.select(*columns).where(Todo.user == user).order_by(Todo.id).limit(PAGE)
     last = 0
-    while page := list(query.where(Todo.id > last).dicts()):
+    while page := _rows(query.where(Todo.id > last)):
         yield from page
         last = page[-1]["id"]
+
+
+def _rows(query: Any) -> list[Row]:
+    return list(query.dicts())
 
 
 def _with_progress(user: User) -> Iterator[Row]:

@@ -20,7 +20,23 @@ import pytest
 
 from nephew import Nephew
 
-LEFT_OUT: dict[str, str] = {}
+_DELAYED = "expects a delayed call in the queue first; Nephew puts it into the schedule at once"
+
+LEFT_OUT = {
+    "TestQueue.test_pending_scheduled_unregistered": _DELAYED,
+    "TestQueue.test_reschedule": _DELAYED,
+    "TestQueue.test_schedule_s": _DELAYED,
+    "TestQueue.test_scheduling": _DELAYED,
+    "TestQueue.test_scheduling_expires": _DELAYED,
+    "TestDecorators.test_task_id": _DELAYED,
+    "TestChordPrimitive.test_chord_scheduling": _DELAYED,
+    "TestStorageWrappers.test_storage_wrappers": _DELAYED,
+    "TestPriority.test_schedule_priority": _DELAYED,
+    "TestSignals.test_signals_simple": _DELAYED,
+    "TestChordPrimitive.test_chord_bookkeeping_cleared": "looks inside MemoryStorage (`_counters`)",
+    "TestProcessWorkers.test_process_worker_integration": "looks inside SqliteStorage (`_conn`)",
+    "TestHueyAPIs.test_flush_named_locks": "makes locks by writing Huey's keys; Nephew's have an owner",
+}
 
 SUITES = (
     huey.tests.test_api,

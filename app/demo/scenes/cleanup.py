@@ -23,10 +23,7 @@ def clean_up(stage: Stage) -> str:
     cleaned = stage.value(daily_cleanup())
     expect(cleaned["exports"], 1, "the number of removed exports")
     expect([expired.exists(), kept.exists()], [False, True], "which files there are after")
-    expect(
-        [export.path for export in Export.select().where(Export.user == user)],
-        [str(kept)],
-        "the exports still recorded",
-    )
+    recorded = [export.path for export in Export.select().where(Export.user == user)]
+    expect(recorded, [str(kept)], "the exports still recorded")
     stage.say("Of two exports one had expired: its file and its row are gone, the other is untouched.")
     return "1 of 2 exports removed"

@@ -25,11 +25,9 @@ def kill_a_worker(stage: Stage) -> str:
     expect(first != second, True, "that another process ran it again")
     expect(job.state, "succeeded", "its state")
     expect(job.crashes, 1, "the crashes in its record")
-    pause = job.attempts[-1].started_at - killed_at
-    stage.say(
-        f"Process {second} began it again after {pause.total_seconds():.2f} s and finished it. Its record: 1 crash."
-    )
-    return f"run again after {pause.total_seconds():.2f} s, 1 crash recorded"
+    pause = ((job.started_at or killed_at) - killed_at).total_seconds()
+    stage.say(f"Process {second} began it again after {pause:.2f} s and finished it. Its record: 1 crash.")
+    return f"run again after {pause:.2f} s, 1 crash recorded"
 
 
 def _pids(diary: Path) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def export_to_dos(stage: Stage) -> str:
 
 def _rows_of(user: User) -> list[dict[str, Any]]:
     query = Todo.select(*(getattr(Todo, column) for column in COLUMNS)).where(Todo.user == user)
-    return [plain(row) for row in query.order_by(Todo.id).dicts()]
+    rows: Iterable[Any] = query.order_by(Todo.id).dicts()
+    return [plain(row) for row in rows]
 
 
 def _refuse(stage: Stage, user_id: int) -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from app.demo.stage import Stage, expect
+from app.models import now
 from app.queue import huey
 from nephew import Job
 
 TASK = "tasks.demo.tick_every_2_seconds"
 
+PERIOD_SECONDS = 2
+
 
 def watch_ticks(stage: Stage) -> str:
-    """See at least two ticks, each once."""
+    """See at least two ticks, and none twice, although nobody calls them."""
     ticks = stage.until(_two_ticks, "two ticks")
     times = sorted(tick.started_at for tick in ticks)
-    stage.say(f"{len(ticks)} ticks since the consumer started; nobody called them.")
-    gaps = [round((later - earlier).total_seconds()) for earlier, later in pairwise(times)]
-    expect(set(gaps), {2}, "the whole seconds between the ticks")
-    return f"{len(ticks)} ticks, 2 s apart"
+    # One at each end of the time in between, and one for a worker that was late.
+    most = (now() - times[0]).total_seconds() / PERIOD_SECONDS + 2
+    expect(len(ticks) <= most, True, f"that {len(ticks)} ticks are not more than were due")
+    stage.say(f"Nobody called it, and it ran at {', '.join(f'{time:%H:%M:%S}' for time in times)} (UTC).")
+    return f"{len(ticks)} ticks"
 
 
 def _two_ticks() -> list[Job]:

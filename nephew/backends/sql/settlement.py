@@ -58,10 +58,10 @@ class Settlement(Queue):
         kept = [outcome for outcome in outcomes if (outcome.seq, outcome.claim) in held]
         self._end(run, [outcome for outcome in kept if outcome.state in ENDED])
         self._give_back(run, [o for o in kept if o.state not in ENDED and o.payload is None])
-        self._run_again(run, [o for o in kept if o.payload is not None])
-        self._record_attempts(run, [outcome for outcome in kept if outcome.attempt is not None])
         self._forget_revocations(run, [key for outcome in kept for key in outcome.forget])
         enqueued = self._follow(run, kept)
+        self._run_again(run, [o for o in kept if o.payload is not None])
+        self._record_attempts(run, [outcome for outcome in kept if outcome.attempt is not None])
         lost = frozenset((o.seq, o.claim) for o in outcomes) - held
         self._remember(run, worker, number, lost, enqueued)
         return Settled(lost, tuple(enqueued))
