@@ -28,6 +28,10 @@ class ThreadBell:
             rung, self._rung = self._rung, False
             return rung
 
+    def is_orphaned(self) -> bool:
+        """Threads never outlive their consumer."""
+        return False
+
 
 class ForkBell:
     """For workers that are forked processes. `lifeline` breaks when the consumer is gone."""
@@ -60,6 +64,10 @@ class ForkBell:
         except BlockingIOError:
             return False  # a sibling heard it first
 
+    def is_orphaned(self) -> bool:
+        """Whether the consumer is gone."""
+        return self._lifeline is not None and self._lifeline.wait(0)
+
 
 class Lifeline:
     """A pipe whose writing end only the consumer holds: when it is gone, its children see the end."""
@@ -74,10 +82,6 @@ class Lifeline:
     def hold_as_child(self) -> None:
         """In a fork's child: let go of the writing end."""
         os.close(self._write)
-
-    def broken(self) -> bool:
-        """Whether the consumer is gone."""
-        return self.wait(0)
 
     def wait(self, seconds: float | None) -> bool:
         """Wait for the end, at most `seconds` (None: for ever); whether the consumer is gone."""

@@ -11,6 +11,7 @@ import logging
 import os
 import select
 import signal
+import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -29,13 +30,18 @@ from huey.consumer import Worker as HueyWorker
 from nephew import logs
 from nephew.backends.contract import Claimed
 from nephew.bell import ForkBell, Lifeline, ThreadBell
-from nephew.errors import BackendError, ShutDown
+from nephew.errors import BackendError, ConfigError, ShutDown
 from nephew.keeper import Keeper
 from nephew.lane import Lane
 from nephew.recovery import Reaper, cause_of
 from nephew.scheduler import Scheduler
 from nephew.version import __version__
 from nephew.worker import Worker
+
+try:
+    from gevent import monkey
+except ImportError:  # then Huey refuses greenlets
+    monkey = None
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -50,7 +56,7 @@ BACKOFF = (0.1, 5.0)
 LAST_CALL = 1.0
 
 
-class WorkerLoop(HueyWorker):  # type: ignore[misc]
+class WorkerLoop(HueyWorker):
     """What one worker thread, process or greenlet does, over and over: take a job, run it."""
 
     huey: Nephew
@@ -106,7 +112,7 @@ class WorkerLoop(HueyWorker):  # type: ignore[misc]
     def _rest(self, now: dt.datetime | None) -> None:
         if now is None and not self.stop_flag.is_set():
             self.consumer.bell.wait(IDLE)
-            if self.consumer.is_orphan():
+            if self.consumer.bell.is_orphaned():
                 log.warning("The consumer is gone; this worker ends.")
                 raise KeyboardInterrupt
 
@@ -130,15 +136,26 @@ class WorkerLoop(HueyWorker):  # type: ignore[misc]
         super().shutdown()
 
 
-class Threads(ThreadEnvironment):  # type: ignore[misc]
+class Threads(ThreadEnvironment):
     """Workers that are threads of this process."""
 
 
-class Greenlets(GreenletEnvironment):  # type: ignore[misc]
-    """Workers that are greenlets of this process."""
+class Greenlets(GreenletEnvironment):
+    """Workers that are greenlets of this process.
+
+    :raises ConfigError: when gevent has not patched the standard library: a single wait would stop them all.
+    """
+
+    def __init__(self, *signals: Any) -> None:
+        super().__init__(*signals)
+        if not monkey.is_module_patched("threading"):
+            raise ConfigError(
+                "greenlet workers need gevent's patches: let the module of the instance begin with "
+                "`from gevent import monkey; monkey.patch_all()`"
+            )
 
 
-class Processes(ProcessEnvironment):  # type: ignore[misc]
+class Processes(ProcessEnvironment):
     """Workers that are forked from this process and end with it."""
 
     def __init__(self, *signals: Any) -> None:
@@ -184,19 +201,23 @@ class Processes(ProcessEnvironment):  # type: ignore[misc]
 ENVIRONMENTS = {"thread": Threads, "greenlet": Greenlets, "gevent": Greenlets, "process": Processes}
 
 
-class Consumer(HueyConsumer):  # type: ignore[misc]
+class Consumer(HueyConsumer):
     """Runs an instance's jobs until it is told to stop."""
 
     huey: Nephew
+    scheduler: Any
+    _signum: int | None
 
     def __init__(self, huey: Nephew, **options: Any) -> None:
         self.incarnation = uuid.uuid4().hex
         self.worker: Worker | None = None
         self.keeper: Keeper | None = None
+        self._sharing = threading.Lock()
         self._loops_in_process = 0
         self._next_heartbeat = 0.0
         self._watcher: Any = None
         self._drained = False
+        self._hurry = False
         logs.install(huey.settings)
         huey.start_consuming()
         super().__init__(huey, **options)
@@ -230,7 +251,7 @@ class Consumer(HueyConsumer):  # type: ignore[misc]
 
     def _create_scheduler(self) -> Scheduler:
         scheduler = self.scheduler_class if self.scheduler_class is not HueyConsumer.scheduler_class else Scheduler
-        return scheduler(  # type: ignore[no-any-return]
+        return scheduler(
             huey=self.huey,
             stop_flag=self.stop_flag,
             interval=self.scheduler_interval,
@@ -242,22 +263,24 @@ class Consumer(HueyConsumer):  # type: ignore[misc]
     # -- what the loops ask for ---------------------------------------------------------------------
     def worker_for(self, loop: WorkerLoop) -> Worker:
         """The worker that `loop` claims for: its own process, or the one that all threads share."""
-        if self.worker is None:
-            slots = 1 if self.environment.forks else max(self.workers, 1)
-            kind = self.worker_type
-            self.worker = Worker(
-                self.huey, incarnation=loop.incarnation, parent=self.incarnation, kind=kind, slots=slots
-            )
-            self.huey.adopt_worker(self.worker)
-        return self.worker
+        with self._sharing:
+            if self.worker is None:
+                slots = 1 if self.environment.forks else max(self.workers, 1)
+                kind = self.worker_type
+                self.worker = Worker(
+                    self.huey, incarnation=loop.incarnation, parent=self.incarnation, kind=kind, slots=slots
+                )
+                self.huey.adopt_worker(self.worker)
+            return self.worker
 
     def keep(self, loop: WorkerLoop) -> None:
         """A loop starts in this process."""
         worker = self.worker_for(loop)
-        self._loops_in_process += 1
-        if self.keeper is None:
-            self.keeper = Keeper(worker, self.environment.lifeline if self.environment.forks else None)
-            self.keeper.start()
+        with self._sharing:
+            self._loops_in_process += 1
+            if self.keeper is None:
+                self.keeper = Keeper(worker, self.environment.lifeline if self.environment.forks else None)
+                self.keeper.start()
 
     def release(self, loop: WorkerLoop) -> None:
         """A loop ends; the last one of a process signs the worker off."""
@@ -265,18 +288,16 @@ class Consumer(HueyConsumer):  # type: ignore[misc]
             return
         try:
             self.worker.ledger.flush()
-            self._loops_in_process -= 1
-            if self._loops_in_process <= 0:
-                if self.keeper is not None:
-                    self.keeper.stop()
-                self.worker.retire()
+            with self._sharing:
+                self._loops_in_process -= 1
+                if self._loops_in_process <= 0:
+                    if self.keeper is not None:
+                        self.keeper.stop()
+                        self.keeper = None  # a loop that comes later starts another
+                    self.worker.retire()
             self.huey.backend.close()
         except BackendError as error:
             log.warning("The store cannot be told of this worker's end (%s); the reaper will find it.", error)
-
-    def is_orphan(self) -> bool:
-        """Whether this is a worker process whose consumer is gone."""
-        return bool(self.environment.forks and self.environment.lifeline.broken())
 
     # -- life ---------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -316,6 +337,8 @@ class Consumer(HueyConsumer):  # type: ignore[misc]
             self._signum = signal.SIGINT
         if self._signum is not None:
             log.info("Received %s", signal.Signals(self._signum).name)
+            for again in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(again, self._hurry_up)
             self.stop(graceful=True)
             raise ConsumerStopped
         if self.stop_flag.is_set():
@@ -324,19 +347,25 @@ class Consumer(HueyConsumer):  # type: ignore[misc]
         return self._check_health(health_check_ts)
 
     def _wait(self) -> None:
-        """Until something happens; at most the watcher's interval, or a tenth of a second."""
+        """Until a signal came, a child died, or a tenth of a second is over; wakes workers on every write."""
         poller = select.poll()
         poller.register(self._bell_read, select.POLLIN)
-        watched = self._watcher.fileno() if self._watcher is not None else None
-        if watched is not None:
-            poller.register(watched, select.POLLIN)
-        for child in self._sentinels():
-            poller.register(child, select.POLLIN)
-        interval = self._watcher.interval if self._watcher is not None else None
-        poller.poll((self._stop_flag_timeout if interval is None else interval) * 1000)
-        if self._watcher is not None and self._watcher.changed():
-            self.bell.ring()
-            self.scheduler_bell.ring()
+        for descriptor in (self._watched(), *self._sentinels()):
+            if descriptor is not None:
+                poller.register(descriptor, select.POLLIN)
+        watcher = self._watcher
+        interval = self._stop_flag_timeout if watcher is None or watcher.interval is None else watcher.interval
+        until = time.monotonic() + self._stop_flag_timeout
+        while True:  # this is what an idle consumer does, some hundred times a second: keep it lean
+            happened = poller.poll(interval * 1000)
+            if watcher is not None and watcher.changed():
+                self.bell.ring()
+                self.scheduler_bell.ring()
+            if happened or time.monotonic() >= until:
+                return
+
+    def _watched(self) -> int | None:
+        return None if self._watcher is None else self._watcher.fileno()
 
     def _sentinels(self) -> list[int]:
         if not self.environment.forks:
@@ -426,6 +455,10 @@ class Consumer(HueyConsumer):  # type: ignore[misc]
         for again in (signal.SIGINT, signal.SIGTERM):
             signal.signal(again, signal.default_int_handler)  # a second signal: at once
 
+    def _hurry_up(self, signum: int, frame: Any) -> None:
+        """A second signal. A flag, since gevent does not survive an exception while greenlets are joined."""
+        self._hurry, self._restart = True, False
+
     def _wake(self) -> None:
         try:
             os.write(self._bell_write, b"!")
@@ -465,6 +498,8 @@ class Consumer(HueyConsumer):  # type: ignore[misc]
             alive = [process for process in started if self.environment.is_alive(process)]
             if not alive:
                 return True
+            if self._hurry:
+                raise KeyboardInterrupt
             left = deadline - time.monotonic()
             if left <= 0:
                 return False

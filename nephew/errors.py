@@ -5,7 +5,7 @@ from __future__ import annotations
 from huey.exceptions import HueyException, TaskLockedException
 
 
-class NephewError(HueyException):  # type: ignore[misc]
+class NephewError(HueyException):
     """Something that Nephew was asked for cannot be done; the message says what to do instead."""
 
 
@@ -49,7 +49,7 @@ class JobEnded(NephewError):
         super().__init__(f"job {job_id} has no result: it is {state}{because}")
 
 
-class LockNotAcquired(NephewError, TaskLockedException):  # type: ignore[misc]
+class LockNotAcquired(NephewError, TaskLockedException):
     """Somebody else holds the lock, and waiting for it took too long; nothing was changed."""
 
 

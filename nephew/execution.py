@@ -217,7 +217,8 @@ def _spent(claimed: Claimed, task: HueyTask) -> tuple[str, ...]:
 def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished:
     value = ran.value
     news: list[tuple[Any, ...]] = [(S.SIGNAL_COMPLETE, task)]
-    result, follow_ups, mark = None, (), None
+    result, mark = None, None
+    follow_ups: tuple[NewJob, ...] = ()
     if huey.results and not isinstance(task, PeriodicTask) and (value is not None or huey.store_none):
         result = _encode_result(huey, value)
     if task.on_complete is not None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from huey.utils import Error
 
 from nephew import clock, presence
-from nephew.backends.contract import AttemptRow, LockRow, Row, WorkerRecord
+from nephew.backends.contract import AttemptRow, LockRow, Row, Schema, WorkerRecord
 from nephew.errors import ConfigError
 from nephew.job import Attempt, Job, Progress, State
+from nephew.options import TaskOptions
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -25,6 +27,24 @@ class Status(NamedTuple):
     oldest_waiting: float | None
     workers: list[WorkerRecord]
     backend: str
+
+
+class TaskInfo(NamedTuple):
+    """A registered task.
+
+    :ivar name: the name that its jobs are stored with.
+    :ivar schedule: what makes it due by itself; None: only calls do.
+    :ivar takes_job: whether its function is given the job as the keyword `task` (Huey's `context=True`).
+    :ivar new_call: makes a call of it, to be enqueued, from positional and keyword arguments.
+    """
+
+    name: str
+    queue: str
+    retries: int
+    schedule: object | None
+    function: Callable[..., Any]
+    takes_job: bool
+    new_call: Callable[..., Any]
 
 
 class Inspection:
@@ -76,6 +96,34 @@ class Inspection:
         """The names of the registered tasks."""
         return sorted(self._huey._registry._registry)
 
+    def catalogue(self) -> list[TaskInfo]:
+        """The registered tasks with what is known of them, by name."""
+        return [_task_info(name, made) for name, made in sorted(self._huey._registry._registry.items())]
+
+    @property
+    def place(self) -> str:
+        """Where the jobs are kept, in words."""
+        return self._backend.description
+
+    def run_dir(self) -> str:
+        """The folder of the small files by which workers of one host see each other."""
+        return self._huey.settings.run_dir or self._backend.run_dir()
+
+    def schema(self) -> Schema:
+        """The versions of the tables. Only looks: no file and no table is made.
+
+        :raises BackendError: when the store cannot be reached or written.
+        """
+        return self._backend.schema()
+
+    def migrate(self) -> tuple[int, int]:
+        """Bring the tables up to date; their versions before and after."""
+        return self._backend.migrate()
+
+    def break_lock(self, name: str) -> bool:
+        """Take a lock from whoever holds it; False when nobody does."""
+        return self._backend.release_lock(name, None)
+
     def _is_alive(self, worker: WorkerRecord) -> bool:
         if worker.boot == presence.boot_id():
             found = presence.look(worker.path, worker.incarnation).alive
@@ -122,7 +170,9 @@ class Inspection:
             unique_key=row.unique_key,
         )
 
-    def _arguments(self, payload: bytes) -> tuple[tuple[Any, ...] | None, dict[str, Any] | None, float | None]:
+    def _arguments(
+        self, payload: bytes
+    ) -> tuple[tuple[Any, ...] | None, dict[str, Any] | None, float | None]:
         try:
             message = self._huey.serializer.deserialize(payload)
             args, kwargs, expires = tuple(message.args), dict(message.kwargs), message.expires_resolved
@@ -137,6 +187,16 @@ class Inspection:
             return self._huey.serializer.deserialize(row.result)
         except Exception as error:  # another serializer's
             return f"<unreadable result: {error}>"
+
+
+def _task_info(name: str, made: Any) -> TaskInfo:
+    """What a task class, as the registry keeps it, tells."""
+    options = getattr(made, "nephew_options", TaskOptions())
+    function = getattr(made, "nephew_function", made.execute)
+    schedule = getattr(made, "nephew_schedule", None)
+    return TaskInfo(
+        name, options.queue, made.default_retries or 0, schedule, function, bool(made.context), made
+    )
 
 
 def _states(state: str | State | tuple[str, ...] | list[str] | None) -> list[str]:

@@ -23,7 +23,7 @@ from nephew.backends.contract import Backend, Claimed, Enqueued
 from nephew.codec import Codec
 from nephew.consumer import Consumer
 from nephew.current import Running
-from nephew.errors import BackendError, ConfigError, NephewError
+from nephew.errors import BackendError, ConfigError, NephewError, ShutDown
 from nephew.execution import Finished
 from nephew.inspection import Inspection
 from nephew.job import Job, State, new_id
@@ -57,7 +57,7 @@ _HUEYS = frozenset(inspect.signature(Huey.__init__).parameters) - {
 }
 
 
-class Nephew(Huey):  # type: ignore[misc]
+class Nephew(Huey):
     """A queue of durable jobs, and the decorators that make functions into tasks.
 
     It is a `huey.Huey`: what Huey's documentation shows works, started by the stock `huey_consumer`.
@@ -141,7 +141,7 @@ class Nephew(Huey):  # type: ignore[misc]
         return Consumer(self, **options)
 
     # -- decorators ---------------------------------------------------------------------------------
-    def task(self, **options: Any) -> Callable[[Callable[P, R]], Task[P, R]]:  # type: ignore[override]
+    def task(self, **options: Any) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Make a function into a task.
 
         :param options: Huey's (`retries`, `retry_delay`, `retry_backoff`, `priority`, `context`, `name`,
@@ -150,7 +150,7 @@ class Nephew(Huey):  # type: ignore[misc]
         """
         return cast("Callable[[Callable[P, R]], Task[P, R]]", super().task(**options))
 
-    def periodic_task(  # type: ignore[override]
+    def periodic_task(
         self, schedule: Any, **options: Any
     ) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Make a function into a task that is enqueued at every due time of `schedule`, once.
@@ -209,7 +209,7 @@ class Nephew(Huey):  # type: ignore[misc]
                 self._emit(S.SIGNAL_ENQUEUED, task)
 
     def _pipeline_results(self, task: HueyTask | None) -> list[Result[Any]]:
-        results = []
+        results: list[Result[Any]] = []
         while task is not None:
             results.append(Result(self, task))
             task = task.on_complete
@@ -291,7 +291,7 @@ class Nephew(Huey):  # type: ignore[misc]
             running = Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, report)
             try:
                 ran = execution.run(self, task, running)
-            except execution.ShutDown:
+            except ShutDown:
                 self._settle_and_tell(execution.interrupted(claimed, task))
                 return None
             finished = execution.finish(self, claimed, task, ran)

@@ -14,6 +14,7 @@ from nephew.backends.contract import Claimed
 from nephew.current import Running
 from nephew.errors import BackendError, NephewError, ShutDown
 from nephew.execution import Finished
+from nephew.job import State
 from nephew.ledger import Entry
 from nephew.logs import job_extra
 from nephew.message import decode
@@ -106,7 +107,7 @@ class Lane:
                 return
         log.info("Job %s must run alone and this process is busy; it is tried again in 1 s.", claimed.id)
         later = execution.given_back(claimed)._replace(
-            state=execution.State.SCHEDULED, eta=self.huey.backend.now() + 1.0
+            state=State.SCHEDULED, eta=self.huey.backend.now() + 1.0
         )
         self._settle(Finished(later))
 

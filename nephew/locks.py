@@ -168,7 +168,7 @@ class TaskLock(Lock):
         super().__init__(huey, name, 60.0 if ttl is None else ttl, wait=0)
         huey._locks.add(f"{huey.name}.lock.{name}")
 
-    def acquire(self) -> bool:  # type: ignore[override]  # Huey's returns True
+    def acquire(self) -> bool:  # Huey's returns True
         """Take the lock.
 
         :raises huey.exceptions.TaskLockedException: when somebody holds it.

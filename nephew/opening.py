@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nephew.backends.contract import Backend
-from nephew.backends.sql import open_sql
 from nephew.errors import ConfigError
 from nephew.settings import Settings, url_from
 
@@ -29,6 +28,9 @@ def open_backend(
     :param beside: the folder where `nephew.db` is made when nothing else is said.
     :raises ConfigError: when the place cannot be used, or two are given.
     """
+    # Loaded here and not with `import nephew`: a backend brings its driver, which takes its time.
+    from nephew.backends.sql import open_sql
+
     if url is not None and database is not None:
         raise ConfigError("expected either a url or a database, got both; a database says where the jobs live")
     if database is not None:

@@ -32,7 +32,8 @@ class Reaper:
 
     def reap(self) -> int:
         """Give back the claims of all dead workers; how many workers were dead."""
-        dead = [died for worker in self.huey.backend.workers() if (died := self._verdict(worker)) is not None]
+        verdicts = [self._verdict(worker) for worker in self.huey.backend.workers()]
+        dead = [verdict for verdict in verdicts if verdict is not None]
         for worker, died in dead:
             self._bury(worker, died)
         return len(dead)

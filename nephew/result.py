@@ -25,7 +25,7 @@ R = TypeVar("R")
 FIRST_LOOK = 0.001
 
 
-class Result(HueyResult, Generic[R]):  # type: ignore[misc]
+class Result(HueyResult, Generic[R]):
     """What a call of a task returns.
 
     :ivar duplicate: True when an unfinished job with the same unique key stood for this call.

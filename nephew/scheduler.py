@@ -29,7 +29,7 @@ SHORTEST = 0.02
 DAY = 86400.0
 
 
-class Scheduler(HueyScheduler):  # type: ignore[misc]
+class Scheduler(HueyScheduler):
     """Runs in every consumer; unique ticks and guarded moves make any number of them safe."""
 
     huey: Nephew
@@ -82,6 +82,9 @@ class Scheduler(HueyScheduler):  # type: ignore[misc]
         if self.stop_flag.wait(SHORTEST):
             return
         self.bell.wait(max(0.0, self._until_next() - SHORTEST))
+        if self.bell.is_orphaned():
+            log.warning("The consumer is gone; its scheduler ends.")
+            raise KeyboardInterrupt  # how Huey's loop is ended
 
     def _until_next(self) -> float:
         """Seconds until something is due, at most `LONGEST`."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nephew.instance import Nephew
 
 
-class Storage(BaseStorage):  # type: ignore[misc]
+class Storage(BaseStorage):
     """What Huey and its tests call `huey.storage`."""
 
     blocking = False

@@ -21,7 +21,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Call(HueyTask):  # type: ignore[misc]
+class Call(HueyTask):
     """One call of a task; its id sorts by time."""
 
     def create_id(self) -> str:
@@ -29,7 +29,7 @@ class Call(HueyTask):  # type: ignore[misc]
         return new_id()
 
 
-class PeriodicCall(PeriodicTask):  # type: ignore[misc]
+class PeriodicCall(PeriodicTask):
     """One tick of a periodic task."""
 
     def create_id(self) -> str:
@@ -37,7 +37,7 @@ class PeriodicCall(PeriodicTask):  # type: ignore[misc]
         return new_id()
 
 
-class Task(TaskWrapper, Generic[P, R]):  # type: ignore[misc]
+class Task(TaskWrapper, Generic[P, R]):
     """A decorated function. Calling it enqueues a job and returns its `Result`; `call_local` runs it here."""
 
     task_base = Call
@@ -46,7 +46,7 @@ class Task(TaskWrapper, Generic[P, R]):  # type: ignore[misc]
     def __init__(
         self, huey: Nephew, func: Callable[P, R], *, name: str | None = None, **settings: Any
     ) -> None:
-        label = name or getattr(func, "__name__", repr(func))
+        label = str(name or getattr(func, "__name__", repr(func)))
         given = {key: settings.pop(key) for key in list(settings) if key not in _HUEYS}
         options = TaskOptions.parse(label, given)
         _check_hueys(label, settings)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.config import PROJECT
@@ -39,17 +39,17 @@ class Consumer:
         return self._process.poll() is None
 
     def stop(self) -> int | None:
-        """End it with SIGTERM; returns its exit code, or None when it had to be killed."""
+        """End it with SIGTERM; returns its exit code, or None when it goes on."""
         self._process.send_signal(signal.SIGTERM)
         try:
             return self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self.kill()
             return None
 
     def kill(self) -> None:
-        """End it and its workers at once."""
-        os.killpg(self._process.pid, signal.SIGKILL)
+        """End what is left of it, its workers included."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def last_lines(self, count: int) -> str:
@@ -66,3 +66,4 @@ def consuming(log: Path, variables: dict[str, str]) -> Iterator[Consumer]:
     finally:
         if consumer.alive:
             consumer.stop()
+        consumer.kill()

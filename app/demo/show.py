@@ -49,8 +49,12 @@ def main() -> int:
     console = Console(soft_wrap=True)
     started = time.monotonic()
     create_tables()
-    with _stage(console) as stage:
-        outcomes = [_play(stage, scene) for scene in (Scene("The consumer starts", _start), *SCENES, LAST)]
+    try:
+        with _stage(console) as stage:
+            outcomes = list(_play_all(stage))
+    except (KeyboardInterrupt, SystemExit):  # somebody has seen enough
+        shutil.rmtree(settings.data_dir)
+        raise
     _sum_up(console, outcomes, time.monotonic() - started)
     if all(outcome.passed for outcome in outcomes):
         shutil.rmtree(settings.data_dir)
@@ -70,6 +74,17 @@ def _stage(console: Console) -> Iterator[Stage]:
         yield Stage(console, settings.data_dir, files, mailbox, consumer)
 
 
+def _play_all(stage: Stage) -> Iterator[Outcome]:
+    """One scene after the other, as long as there is a consumer."""
+    for scene in (Scene("The consumer starts", _start), *SCENES):
+        outcome = _play(stage, scene)
+        yield outcome
+        if not outcome.passed and not stage.consumer.alive:
+            stage.say("The consumer has ended; the other scenes cannot be shown.", style="red")
+            return
+    yield _play(stage, Scene("The consumer is stopped with SIGTERM", _stop))
+
+
 def _play(stage: Stage, scene: Scene) -> Outcome:
     stage.console.print(f"\n[bold]{scene.title}[/bold]")
     started = time.monotonic()
@@ -85,8 +100,9 @@ def _play(stage: Stage, scene: Scene) -> Outcome:
 
 
 def _start(stage: Stage) -> str:
-    stage.say(f"Everything happens in {stage.workspace}: one SQLite file, and `huey_consumer app.main.huey`.")
+    stage.say("The real consumer was started: huey_consumer app.main.huey -k process -w 2")
     stage.until(lambda: len(huey.workers()) >= 2, "two workers")
+    stage.say(f"Jobs are kept in {huey.inspection.status().backend}")
     pids = ", ".join(str(worker.pid) for worker in huey.workers())
     stage.say(f"Two worker processes are ready: {pids}.")
     return f"workers {pids}"
@@ -103,9 +119,6 @@ def _stop(stage: Stage) -> str:
     expect(_count(("running",)), 0, "the number of jobs left running")
     stage.say(f"{succeeded} jobs succeeded, 1 failed as it should, none is unfinished.")
     return f"{succeeded} succeeded, 1 failed as it should"
-
-
-LAST = Scene("The consumer is stopped with SIGTERM", _stop)
 
 
 def _count(states: tuple[str, ...]) -> int:

@@ -52,14 +52,14 @@ class Claimed(NamedTuple):
     claim: int
     chord: str | None
     chord_values: tuple[bytes, ...] = ()
-    revokes: dict[str, bytes] = {}  # noqa: RUF012  (shared, never written: most jobs have none)
+    revokes: dict[str, bytes] = {}  # noqa: RUF012  (never written)
 
 
 class ChordMark(NamedTuple):
     """One member of a chord has ended with `value`; the last one enqueues the callback."""
 
     cid: str
-    index: int
+    position: int
     size: int
     value: bytes
     callback: NewJob
@@ -207,6 +207,18 @@ class LockRow(NamedTuple):
     expires_at: float
 
 
+class Schema(NamedTuple):
+    """The versions of the store's tables.
+
+    :ivar found: 0 when there are none.
+    :ivar automatic: whether a consumer brings them up to date when it starts.
+    """
+
+    found: int
+    expected: int
+    automatic: bool
+
+
 class Backend(ABC):
     """A place where the jobs of one instance are kept."""
 
@@ -221,6 +233,10 @@ class Backend(ABC):
     @abstractmethod
     def migrate(self) -> tuple[int, int]:
         """Bring the tables up to date; safe to call at once from several processes. Versions before, after."""
+
+    @abstractmethod
+    def schema(self) -> Schema:
+        """The versions of the tables. Only looks: no file and no table is made."""
 
     @abstractmethod
     def close(self) -> None:

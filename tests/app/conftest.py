@@ -30,6 +30,7 @@ with pytest.MonkeyPatch.context() as _environment:
     from app.config import settings
     from app.database import db
     from app.models import TABLES, User, create_tables
+    from app.queue import huey
 
 
 def pytest_unconfigure() -> None:
@@ -47,6 +48,7 @@ def empty_application(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     for table in reversed(TABLES):
         table.delete().execute()
+    huey.flush()
     db.close()
     shutil.rmtree(settings.data_dir, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,19 @@ from pathlib import Path
 import pytest
 
 from app.config import PROJECT
+from app.demo import WORKSPACE_PREFIX
 from app.demo.__main__ import environment
 from app.demo.scenes import SCENES
+from tests.eventually import eventually
 
 #: The demonstration takes less than half a minute on an idle machine.
 LIMIT_SECONDS = 120
+
+
+def assert_all_as_expected(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 0, done.stdout + done.stderr
+    for scene in SCENES:
+        assert scene.title in done.stdout
 
 
 def test_every_job_of_the_demonstration_reaches_its_expected_end(tmp_path: Path):
@@ -27,10 +36,48 @@ def test_every_job_of_the_demonstration_reaches_its_expected_end(tmp_path: Path)
         timeout=LIMIT_SECONDS,
     )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    for scene in SCENES:
-        assert scene.title in done.stdout
+    assert_all_as_expected(done)
     assert list(tmp_path.iterdir()) == [], "it leaves no workspace behind"
+
+
+def test_the_same_application_runs_on_postgresql(tmp_path: Path, postgres_url: str):
+    workspace = tmp_path / f"{WORKSPACE_PREFIX}postgresql"
+    workspace.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "app.demo.show"],
+        cwd=PROJECT,
+        env=environment(workspace, os.environ) | {"DATABASE_URL": postgres_url},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+    )
+
+    assert_all_as_expected(done)
+
+
+def test_it_fails_when_its_consumer_dies_and_keeps_the_evidence(tmp_path: Path):
+    demonstration = subprocess.Popen(
+        [sys.executable, "-m", "app.demo"],
+        cwd=PROJECT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    (consumer,) = eventually(lambda: children_of(demonstration.pid), timeout=LIMIT_SECONDS)
+
+    os.kill(consumer, signal.SIGKILL)
+
+    told, _ = demonstration.communicate(timeout=LIMIT_SECONDS)
+    assert demonstration.returncode == 1
+    assert "the consumer has ended" in told
+    assert [path.name for path in tmp_path.glob("*/consumer.log")] == ["consumer.log"], told
+
+
+def children_of(pid: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    assert children
+    return children
 
 
 def test_it_touches_no_database_and_no_server_of_the_user(tmp_path: Path):
@@ -50,11 +97,13 @@ def test_it_touches_no_database_and_no_server_of_the_user(tmp_path: Path):
 
 
 @pytest.mark.parametrize("variables", [{}, {"APP_DEMO": "yes"}])
-def test_it_does_not_start_among_the_users_own_data(tmp_path: Path, variables: dict[str, str]):
+def test_it_does_not_start_among_the_users_own_data(
+    tmp_path: Path, sqlite_url: str, variables: dict[str, str]
+):
     done = subprocess.run(
         [sys.executable, "-m", "app.demo.show"],
         cwd=PROJECT,
-        env=os.environ | {"DATA_DIR": str(tmp_path), **variables},
+        env=os.environ | {"DATA_DIR": str(tmp_path), "DATABASE_URL": sqlite_url, **variables},
         capture_output=True,
         text=True,
         timeout=LIMIT_SECONDS,

@@ -15,6 +15,7 @@ from app.config import settings
 from app.database import db
 from app.demo.files import serving
 from app.models import Download
+from app.queue import huey
 from tasks.downloads import DownloadRefused, ServerBusy, download, file_name, same_url
 from tests.app.awkward import AwkwardServer
 
@@ -130,6 +131,23 @@ def test_only_http_and_https_are_downloaded(url: str):
 
     with pytest.raises(DownloadRefused):
         same_url(url)
+
+
+def test_what_cannot_be_downloaded_is_refused_before_anything_is_queued():
+    with pytest.raises(DownloadRefused, match="got 'ftp://host/file'"):
+        download("ftp://host/file")
+
+    assert len(huey) == 0
+
+
+def test_a_second_call_for_a_waiting_download_is_given_the_first_ones_handle():
+    first = download("http://host/file")
+    second = download("http://host/file#fragment")
+    other = download("http://host/other")
+
+    assert [first.duplicate, second.duplicate, other.duplicate] == [False, True, False]
+    assert second.id == first.id != other.id
+    assert len(huey) == 2
 
 
 def test_a_redirect_is_followed(server: AwkwardServer):

@@ -284,7 +284,7 @@ def test_bytes_of_others_are_recognised(data: Any, message: str) -> None:
 
 
 def test_an_exception_that_would_read_foreign_memory_is_not_rebuilt() -> None:
-    """With start=-10**12 and end=1-10**12, its str() is a segmentation fault (seen in Python 3.11 to 3.13)."""
+    """With start=-10**12 and end=1-10**12, its str() is a segmentation fault (Python 3.11 to 3.13)."""
     args = ["utf-8", {"!": ["bytes", "AA=="]}, -(10**12), 1 - 10**12, "x"]
     tree = {"!": ["exception", "builtins.UnicodeDecodeError", "text", "repr", None, args, {}]}
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from peewee import PeeweeException
 
+from nephew.backends.contract import Schema
 from nephew.backends.sql import migrations
 from nephew.backends.sql.dialects import Dialect
 from nephew.errors import BackendError, SchemaError
@@ -30,6 +31,7 @@ class Connected:
         self._auto_migrate = auto_migrate
         self._ready = False
         self._offset: float | None = None
+        self._errors: tuple[type[Exception], ...] = (*dialect.errors, PeeweeException)
 
     def now(self) -> float:
         """The store's clock: ours, corrected by the difference measured when it was first asked."""
@@ -83,7 +85,7 @@ class Connected:
     def _run(self, sql: str, params: Sequence[Any] = (), many: bool = False) -> Any:
         if self.database.is_closed():
             self.database.connect()
-        cursor = self.database.cursor()
+        cursor: Any = self.database.cursor()
         if many:
             cursor.executemany(self.dialect.sql(sql), params)
         else:
@@ -104,7 +106,7 @@ class Connected:
         inside = self.database.in_transaction()
         try:
             return step()
-        except (*self.dialect.errors, PeeweeException) as error:
+        except self._errors as error:
             raise self._explained(error, inside) from error
 
     def _explained(self, error: Exception, inside: bool) -> BackendError:
@@ -138,6 +140,11 @@ class Connected:
             self._ready = True
         return versions
 
+    def schema(self) -> Schema:
+        """The versions of the tables; see the contract."""
+        found = self._guarded(lambda: migrations.version(self.database)) if self.dialect.exists() else 0
+        return Schema(found, migrations.LATEST, self._auto_migrate)
+
     def _ensure_ready(self) -> None:
         if self._ready:
             return
@@ -163,7 +170,7 @@ class Connected:
 
     def forget_connections(self) -> None:
         """Drop the parent's connections without a word to the server; see the contract."""
-        self._inherited = getattr(self.database._state, "conn", None)  # closing it would end the parent's
+        self._inherited = getattr(self.database, "_state").conn  # noqa: B009  # closing it would end the parent's
         self.database.dispose()
         self.dialect.forked()
 

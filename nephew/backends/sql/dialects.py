@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from peewee import Database, PostgresqlDatabase, SqliteDatabase
 
 from nephew.backends.contract import Watcher
-from nephew.backends.sql.wakeup import FileWatcher, NotificationWatcher, SilentWatcher
+from nephew.backends.sql.wakeup import NotificationWatcher, SilentWatcher, watch_file
 from nephew.errors import BackendError, ConfigError
 
 try:
@@ -45,7 +45,7 @@ class Dialect:
     heartbeats: ClassVar[bool] = True
     errors: ClassVar[tuple[type[Exception], ...]] = ()
 
-    def __init__(self, database: Database, description: str) -> None:
+    def __init__(self, database: Any, description: str) -> None:
         self.database, self.description = database, description
 
     def sql(self, text: str) -> str:
@@ -99,6 +99,13 @@ class Dialect:
     def prepare(self) -> None:
         """Make the file or the server ready for the tables."""
 
+    def exists(self) -> bool:
+        """Whether there is a place to look into without making one.
+
+        :raises BackendError: when it could not be made or written.
+        """
+        return True
+
 
 class Sqlite(Dialect):
     begin = ("IMMEDIATE",)
@@ -122,6 +129,16 @@ class Sqlite(Dialect):
         if self._file() is not None:
             self.database.execute_sql("PRAGMA journal_mode = wal")
 
+    def exists(self) -> bool:
+        path = self._file()
+        if path is None:
+            return True
+        found = os.path.exists(path)
+        needed = path if found else os.path.dirname(path)
+        if not os.access(needed, os.R_OK | os.W_OK):
+            raise BackendError(f"expected to be able to read and write {needed}; no job can be kept there")
+        return found
+
     def fresh_seqs(self, run: Run, count: int) -> list[int]:
         first = (run("SELECT max(seq) FROM nephew_job").fetchone()[0] or 0) + 1
         return list(range(first, first + count))
@@ -131,7 +148,7 @@ class Sqlite(Dialect):
 
     def watcher(self, name: str) -> Watcher:
         path = self._file()
-        return FileWatcher(path) if path else SilentWatcher()
+        return watch_file(path) if path else SilentWatcher()
 
     def run_dir(self) -> str:
         path = self._file()
@@ -286,9 +303,19 @@ def _place(url: Any) -> str:
     return text.replace(f":{password}@", ":…@", 1) if password else text
 
 
+def storable(text: str | None) -> str | None:
+    """A text for people as every database takes it: PostgreSQL refuses NUL, no UTF-8 has lone surrogates.
+
+    What a function raised or reported must not keep its job from ending.
+    """
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
 def marks(values: Iterable[Any]) -> str:
     """Placeholders for a list of values: `?, ?, ?`."""
     return ", ".join("?" for _ in values)
 
 
-__all__ = ["BackendError", "Dialect", "Postgres", "Sqlite", "channel", "dialect_of", "marks", "open_url"]
+__all__ = ["BackendError", "Dialect", "Postgres", "Sqlite", "channel", "dialect_of", "marks", "open_url", "storable"]

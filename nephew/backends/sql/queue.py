@@ -19,7 +19,12 @@ TAKEN = (
     "seq, id, task, queue, payload, priority, attempts, crashes, alone, claim, chord,"
     " EXISTS (SELECT 1 FROM nephew_data WHERE name = ? AND revocation)"
 )
+#: Asked by a claim of itself: a repeated one takes nothing more.
+HELD = "SELECT 1 FROM nephew_job WHERE worker = ? AND claim = ? AND finished_at IS NULL"
+#: The most jobs moved in one step.
 PROMOTED = 500
+#: Most jobs have no revocation.
+NOTHING: dict[str, bytes] = {}
 
 
 class Queue(Results):
@@ -103,8 +108,8 @@ class Queue(Results):
             return self._claimed(self._taken(worker, claim))
         rows = self.write_one(
             f"UPDATE nephew_job SET worker = ?, claim = ? WHERE seq IN ({chosen}{self.dialect.skip_locked})"
-            f" RETURNING {TAKEN}",
-            (worker, claim, *params, limit, self.name),
+            f" AND NOT EXISTS ({HELD}) RETURNING {TAKEN}",
+            (worker, claim, *params, limit, worker, claim, self.name),
             unless=lambda: self._taken(worker, claim),
         )
         return self._claimed(rows or self._taken(worker, claim))
@@ -129,7 +134,7 @@ class Queue(Results):
         )
 
     def _claimed(self, rows: Sequence[Any]) -> list[Claimed]:
-        jobs = [Claimed(*row[:4], bytes(row[4]), *row[5:11]) for row in rows]
+        jobs = [Claimed._make((*row[:4], bytes(row[4]), *row[5:11], (), NOTHING)) for row in rows]
         jobs.sort(key=lambda job: (-job.priority, job.seq))
         if rows and rows[0][11]:
             jobs = self._with_revocations(jobs)

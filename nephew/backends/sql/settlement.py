@@ -8,14 +8,14 @@ from typing import Any
 
 from nephew.backends.contract import ChordMark, NewJob, Outcome, Settled
 from nephew.backends.sql.connection import Run
-from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.dialects import marks, storable
 from nephew.backends.sql.queue import Queue
 from nephew.job import ENDED, State
 
 END = (
     "UPDATE nephew_job SET state = ?, attempts = attempts + ?, started_at = ?, finished_at = ?, result = ?,"
     " error = ?, reason = ?, worker_label = ?, progress = coalesce(?, progress),"
-    " progress_message = coalesce(?, progress_message) WHERE seq = ?"
+    " progress_message = CASE WHEN ? THEN ? ELSE progress_message END WHERE seq = ?"
 )
 GIVE_BACK = (
     "UPDATE nephew_job SET state = ?, worker = NULL, claim = NULL, started_at = NULL,"
@@ -23,7 +23,7 @@ GIVE_BACK = (
 )
 AGAIN = (
     "UPDATE nephew_job SET state = ?, seq = ?, payload = ?, eta = ?, attempts = attempts + ?, worker = NULL,"
-    " claim = NULL, started_at = NULL, error = ?, result = coalesce(?, result), chord = NULL, alone = FALSE,"
+    " claim = NULL, started_at = NULL, error = ?, result = coalesce(?, result), chord = NULL, alone = crashes > 0,"
     " progress = NULL, progress_message = NULL WHERE seq = ?"
 )
 ATTEMPT = (
@@ -80,7 +80,7 @@ class Settlement(Queue):
             run(END, [_end_values(outcome, now) for outcome in ended], many=True)
 
     def _give_back(self, run: Run, returned: Sequence[Outcome]) -> None:
-        parked = [(o.reason, o.seq) for o in returned if o.state is State.PARKED]
+        parked = [(storable(o.reason), o.seq) for o in returned if o.state is State.PARKED]
         waiting = [(o.state, o.eta, int(o.counted), o.seq) for o in returned if o.state is not State.PARKED]
         if parked:
             run(PARK, parked, many=True)
@@ -98,7 +98,7 @@ class Settlement(Queue):
             later = outcome.eta is not None and outcome.eta > now
             waiting = outcome.state if later else State.QUEUED
             values.append(
-                (waiting, seq, outcome.payload, outcome.eta, int(outcome.counted), outcome.error,
+                (waiting, seq, outcome.payload, outcome.eta, int(outcome.counted), storable(outcome.error),
                  outcome.result, outcome.seq)
             )  # fmt: skip
         run(AGAIN, values, many=True)
@@ -106,9 +106,10 @@ class Settlement(Queue):
 
     def _record_attempts(self, run: Run, attempts: Sequence[Outcome]) -> None:
         values = [
-            (o.started_at, o.finished_at, o.worker, o.attempt, o.error, o.traceback, self.name, o.id)
+            (o.started_at, o.finished_at, o.worker, o.attempt, storable(o.error), storable(o.traceback),
+             self.name, o.id)
             for o in attempts
-        ]
+        ]  # fmt: skip
         if values:
             run(ATTEMPT, values, many=True)
 
@@ -137,9 +138,10 @@ class Settlement(Queue):
     def _write_never(self, run: Run, outcome: Outcome) -> None:
         now = self.now()
         values = [
-            (self.name, step.id, step.task, step.queue, step.payload, now, now, step.result, step.reason)
+            (self.name, step.id, step.task, step.queue, step.payload, now, now, step.result,
+             storable(step.reason))
             for step in outcome.never
-        ]
+        ]  # fmt: skip
         run(NEVER, values, many=True)
 
     def _is_last(self, run: Run, mark: ChordMark) -> bool:
@@ -147,7 +149,7 @@ class Settlement(Queue):
         new = run(
             "INSERT INTO nephew_chord_member (name, cid, position, value) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
-            (self.name, mark.cid, mark.index, mark.value),
+            (self.name, mark.cid, mark.position, mark.value),
         ).rowcount
         if not new:
             return False
@@ -186,5 +188,6 @@ def _end_values(outcome: Outcome, now: float) -> tuple[Any, ...]:
     fraction, message = outcome.progress or (None, None)
     return (
         outcome.state, int(outcome.counted), outcome.started_at, outcome.finished_at or now, outcome.result,
-        outcome.error, outcome.reason, outcome.worker, fraction, message, outcome.seq,
+        storable(outcome.error), storable(outcome.reason), outcome.worker, fraction,
+        outcome.progress is not None, storable(message), outcome.seq,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from nephew.backends.contract import Claimed, Died, WorkerRecord
 from nephew.backends.sql.connection import Run
-from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.dialects import marks, storable
 from nephew.backends.sql.queue import TAKEN, Queue
 
 COLUMNS = (
@@ -86,7 +86,7 @@ class Workers(Queue):
             lambda run: run(
                 "UPDATE nephew_job SET progress = ?, progress_message = ?"
                 " WHERE seq = ? AND worker = ? AND claim = ? AND finished_at IS NULL",
-                (fraction, message, seq, worker, claim),
+                (fraction, storable(message), seq, worker, claim),
             )
         )
 

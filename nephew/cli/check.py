@@ -1,0 +1,143 @@
+"""`nephew check`: every problem of the configuration, with nothing started and nothing made."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, MutableMapping
+from pathlib import Path
+
+import click
+
+from nephew import Nephew
+from nephew.cli.application import Selected, Unloadable, app_option
+from nephew.cli.output import clean, without_passwords
+from nephew.errors import BackendError, ConfigError
+from nephew.opening import open_backend
+from nephew.settings import Settings, names, url_from
+
+#: Variables of ours that are no settings.
+OTHERS = ("NEPHEW_APP", "NEPHEW_URL")
+
+
+@click.command()
+@app_option()
+@click.pass_obj
+def check(selected: Selected) -> None:
+    """Print every problem of the configuration. Starts nothing and changes nothing."""
+    problems = _variable_problems(os.environ)
+    url_problems = _url_problems(os.environ)
+    huey, found = _load(selected)
+    problems += url_problems + found
+    if huey is not None:
+        problems += [*_task_problems(huey), *_run_dir_problems(huey)]
+        problems += [] if url_problems else _store_problems(huey)
+    for problem in dict.fromkeys(problems):
+        click.echo(f"- {clean(without_passwords(problem))}")
+    if problems:
+        count = len(dict.fromkeys(problems))
+        raise click.ClickException(f"{count} {'problem' if count == 1 else 'problems'} found")
+    if huey is not None:
+        click.echo(_summary(huey))
+
+
+def _summary(huey: Nephew) -> str:
+    count = len(huey.inspection.catalogue())
+    return f"No problem found: {count} tasks, jobs in {without_passwords(huey.inspection.place)}."
+
+
+# -- the environment ----------------------------------------------------------------------------------
+def _variable_problems(environ: MutableMapping[str, str]) -> list[str]:
+    """What is wrong with the settings' variables; removes the unusable ones, to go on without them."""
+    problems = list(_misspelt(environ))
+    try:
+        Settings.load(environ, {})
+        return problems
+    except ConfigError as error:
+        problems += str(error).split("; ")
+    kept: dict[str, str] = {}
+    for variable in sorted(_variables() & environ.keys()):
+        try:
+            Settings.load({**kept, variable: environ[variable]}, {})
+            kept[variable] = environ[variable]
+        except ConfigError:
+            del environ[variable]
+    return problems
+
+
+def _misspelt(environ: Iterable[str]) -> Iterator[str]:
+    """Variables that look like ours; others may be anybody's (Kubernetes sets NEPHEW_SERVICE_HOST)."""
+    known = [*_variables(), *OTHERS]
+    for variable in environ:
+        near = difflib.get_close_matches(variable, known, 1, 0.85)
+        if variable.startswith("NEPHEW_") and variable not in known and near:
+            yield f"{variable} is no setting; did you mean {near[0]}?"
+
+
+def _variables() -> set[str]:
+    return {f"NEPHEW_{name.upper()}" for name in names()}
+
+
+def _url_problems(environ: MutableMapping[str, str]) -> list[str]:
+    """What is wrong with NEPHEW_URL, which is then removed."""
+    if url_from(environ) is None:
+        return []
+    try:
+        open_backend("check", None, None, None, os.getcwd(), Settings(), environ)
+        return []
+    except ConfigError as error:
+        del environ["NEPHEW_URL"]
+        return [f"NEPHEW_URL: {error}"]
+
+
+# -- the application ----------------------------------------------------------------------------------
+def _load(selected: Selected) -> tuple[Nephew | None, list[str]]:
+    try:
+        return selected.load(), []
+    except Unloadable as error:
+        return None, error.problems
+    except click.ClickException as error:
+        return None, [error.format_message()]
+
+
+def _task_problems(huey: Nephew) -> Iterator[str]:
+    found = huey.inspection.catalogue()
+    if not found:
+        yield "no task is registered; expected the instance's module to import the modules of the tasks"
+        return
+    used = sorted({task.queue for task in found})
+    for queue in huey.settings.queues:
+        if queue not in used:
+            near = difflib.get_close_matches(queue, used, 1)
+            hint = f"did you mean {near[0]}?" if near else f"the tasks use {', '.join(used)}"
+            yield f"NEPHEW_QUEUES names {queue!r}, which no task uses; {hint}"
+
+
+# -- the store ----------------------------------------------------------------------------------------
+def _store_problems(huey: Nephew) -> Iterator[str]:
+    try:
+        schema = huey.inspection.schema()
+    except BackendError as error:
+        yield f"the store cannot be reached: {error}"
+        return
+    if schema.found > schema.expected:
+        yield (
+            f"expected tables of version {schema.expected} or older in {huey.inspection.place}, got version "
+            f"{schema.found}: this Nephew is older than the one that migrated them; upgrade it"
+        )
+    elif schema.found < schema.expected and not schema.automatic:
+        kind = "there are none" if schema.found == 0 else f"got version {schema.found}"
+        yield (
+            f"expected tables of version {schema.expected} in {huey.inspection.place}, {kind}; "
+            "run `nephew migrate`"
+        )
+
+
+def _run_dir_problems(huey: Nephew) -> Iterator[str]:
+    folder = Path(huey.inspection.run_dir()).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield (
+            f"expected to be able to write the workers' files in {folder}, but {there} "
+            f"{'cannot be written' if there.is_dir() else 'is no folder'}; set NEPHEW_RUN_DIR to one that can"
+        )

@@ -1,0 +1,111 @@
+"""A job's record as text: what `nephew jobs show` prints, and the one line that `jobs list` has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from textwrap import indent
+from typing import Any
+
+import click
+
+from nephew.cli.output import COLOURS, clean, moment, one_line, period, plain
+from nephew.job import Attempt, Job, State
+
+#: Longer arguments and results are cut for people; JSON has them whole.
+SHOWN_CHARACTERS = 4096
+
+
+def summary(job: Job) -> dict[str, Any]:
+    """The record for a list, as JSON: without its attempts, which a list does not read."""
+    known: dict[str, Any] = plain(job)
+    return {key: value for key, value in known.items() if key not in ("attempts", "traceback")}
+
+
+def seconds(job: Job) -> float | None:
+    """How long its last run took."""
+    if job.started_at is None or job.finished_at is None:
+        return None
+    return (job.finished_at - job.started_at).total_seconds()
+
+
+def about(job: Job) -> str:
+    """What is worth knowing of a job in a list."""
+    if job.state in (State.SCHEDULED, State.RETRYING):
+        due = f"due {moment(job.eta)}"
+        return f"{due}: {job.error}" if job.error else due
+    if job.state == State.RUNNING:
+        return " ".join(filter(None, [_progress(job), f"on {job.worker}" if job.worker else ""]))
+    return (job.reason or job.error or "") if job.state != State.SUCCEEDED else ""
+
+
+def show(job: Job) -> None:
+    """Print a record."""
+    state = click.style(job.state, fg=COLOURS.get(job.state))
+    click.echo(f"Job {clean(job.id)} is {state}")
+    for label, text in _facts(job):
+        if text:
+            click.echo(f"  {label + ':':<11} {text}")
+    for attempt in job.attempts:
+        click.echo()
+        _show_attempt(attempt)
+    told = any(attempt.error == job.error for attempt in job.attempts)
+    if job.error and not told:
+        click.echo(f"\nError: {clean(job.error)}")
+
+
+def _facts(job: Job) -> Iterator[tuple[str, str]]:
+    yield "task", clean(job.task)
+    yield "arguments", _arguments(job)
+    yield "queue", clean(job.queue)
+    yield "priority", f"{job.priority:g}" if job.priority else ""
+    yield "unique key", one_line(job.unique_key or "")
+    yield "enqueued", moment(job.enqueued_at)
+    yield "due", moment(job.eta)
+    yield "expires", moment(job.expires)
+    yield "started", moment(job.started_at)
+    yield "finished", f"{moment(job.finished_at)} {_took(seconds(job))}".strip() if job.finished_at else ""
+    yield "worker", clean(job.worker or "")
+    yield "progress", _progress(job)
+    yield "crashes", f"{job.crashes} (its worker died while it was running)" if job.crashes else ""
+    yield "reason", clean(job.reason or "")
+    yield "result", _cut(repr(job.result)) if job.state == State.SUCCEEDED else ""
+
+
+def _arguments(job: Job) -> str:
+    if job.args is None or job.kwargs is None:
+        return "(cannot be read)"
+    given = [*map(repr, job.args), *(f"{name}={value!r}" for name, value in job.kwargs.items())]
+    return _cut(", ".join(given) or "none")
+
+
+def _progress(job: Job) -> str:
+    if job.progress is None:
+        return ""
+    return one_line(f"{job.progress.fraction:.0%} {job.progress.message or ''}")
+
+
+def _took(duration: float | None) -> str:
+    return "" if duration is None else f"(after {period(duration)})"
+
+
+def _show_attempt(attempt: Attempt) -> None:
+    colour = COLOURS[State.FAILED if attempt.error else State.SUCCEEDED]
+    outcome = click.style(attempt.outcome, fg=COLOURS[State.RUNNING] if _runs(attempt) else colour)
+    where = f" on {clean(attempt.worker)}" if attempt.worker else ""
+    times = f"{moment(attempt.started_at)} {_took(attempt.duration)}".strip()
+    click.echo(f"Attempt {attempt.number} {outcome}{where}{f', started {times}' if times else ''}")
+    if attempt.error:
+        click.echo(indent(clean(attempt.error), "  "))
+    if attempt.traceback:
+        click.echo(indent(clean(attempt.traceback.rstrip()), "  "))
+
+
+def _runs(attempt: Attempt) -> bool:
+    return attempt.finished_at is None and not attempt.error
+
+
+def _cut(text: str) -> str:
+    text = one_line(text)
+    if len(text) <= SHOWN_CHARACTERS:
+        return text
+    return f"{text[:SHOWN_CHARACTERS]}… ({len(text):,} characters; --json has them all)"

@@ -1,0 +1,21 @@
+"""`nephew migrate`: the tables."""
+
+from __future__ import annotations
+
+import click
+
+from nephew import Nephew
+from nephew.cli.application import with_huey
+from nephew.cli.output import without_passwords
+
+
+@click.command()
+@with_huey
+def migrate(huey: Nephew) -> None:
+    """Make the store's tables or bring them up to date. Safe to run at any time, also from several places."""
+    before, after = huey.inspection.migrate()
+    place = without_passwords(huey.inspection.place)
+    if before == after:
+        click.echo(f"{place}: the tables are up to date (version {after}).")
+    else:
+        click.echo(f"{place}: the tables were version {before} and are version {after} now.")
