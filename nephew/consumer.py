@@ -83,6 +83,7 @@ class WorkerLoop(HueyWorker):
 
     def loop(self, now: dt.datetime | None = None) -> None:
         """Take and run one job, or wait until there may be one."""
+        self._leave_if_orphaned()
         try:
             claimed = self.lane.next()
             if claimed is not None:
@@ -112,9 +113,12 @@ class WorkerLoop(HueyWorker):
     def _rest(self, now: dt.datetime | None) -> None:
         if now is None and not self.stop_flag.is_set():
             self.consumer.bell.wait(IDLE)
-            if self.consumer.bell.is_orphaned():
-                log.warning("The consumer is gone; this worker ends.")
-                raise KeyboardInterrupt
+
+    def _leave_if_orphaned(self) -> None:
+        keeper = self.consumer.keeper
+        if keeper is not None and keeper.orphaned:
+            log.warning("The consumer is gone; this worker ends.")
+            raise KeyboardInterrupt
 
     def _count(self) -> None:
         self.task_count += 1
@@ -350,18 +354,19 @@ class Consumer(HueyConsumer):
         """Until a signal came, a child died, or a tenth of a second is over; wakes workers on every write."""
         poller = select.poll()
         poller.register(self._bell_read, select.POLLIN)
-        for descriptor in (self._watched(), *self._sentinels()):
+        watched = self._watched()
+        for descriptor in (watched, *self._sentinels()):
             if descriptor is not None:
                 poller.register(descriptor, select.POLLIN)
         watcher = self._watcher
         interval = self._stop_flag_timeout if watcher is None or watcher.interval is None else watcher.interval
         until = time.monotonic() + self._stop_flag_timeout
         while True:  # this is what an idle consumer does, some hundred times a second: keep it lean
-            happened = poller.poll(interval * 1000)
+            ready = poller.poll(interval * 1000)
             if watcher is not None and watcher.changed():
                 self.bell.ring()
                 self.scheduler_bell.ring()
-            if happened or time.monotonic() >= until:
+            if any(descriptor != watched for descriptor, _ in ready) or time.monotonic() >= until:
                 return
 
     def _watched(self) -> int | None:

@@ -11,7 +11,8 @@ import datetime as dt
 import logging
 import random
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+import traceback
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from huey import signals as S
 from huey.api import PeriodicTask
@@ -28,7 +29,7 @@ from huey.utils import SKIPPED, Error, normalize_time
 
 from nephew import clock, current
 from nephew.backends.contract import ChordMark, Claimed, Never, NewJob, Outcome
-from nephew.errors import EncodeError, ShutDown, WorkerCrashed
+from nephew.errors import EncodeError, NephewError, ShutDown, WorkerCrashed
 from nephew.job import State
 from nephew.logs import job_extra
 from nephew.message import check_size, encode, new_job, options_of, task_name
@@ -63,6 +64,38 @@ class Ran(NamedTuple):
     error: BaseException | None
     started_at: float
     finished_at: float
+
+
+class Watch(Protocol):
+    """Who wants to know that a job's function is being run here."""
+
+    def began(self, claimed: Claimed) -> None:
+        """The function is about to be called."""
+
+    def ended(self) -> None:
+        """The function has returned or raised."""
+
+    def report(self, fraction: float, message: str | None) -> None:
+        """The function says how far it is."""
+
+
+def perform(
+    huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime, watch: Watch
+) -> Finished:
+    """begin → run → finish: all that happens to a job between its claim and its settle.
+
+    :raises ShutDown: when the worker must end now; the job is to be given back (`interrupted`).
+    """
+    not_run = begin(huey, claimed, task, timestamp)
+    if not_run is not None:
+        return not_run
+    running = current.Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, watch.report)
+    watch.began(claimed)
+    try:
+        ran = run(huey, task, running)
+    finally:
+        watch.ended()
+    return finish(huey, claimed, task, ran)
 
 
 def begin(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime) -> Finished | None:
@@ -129,7 +162,11 @@ def finish(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished
             task.retries = 0  # running it again would not make the value storable
             ran = ran._replace(error=error)
     assert ran.error is not None
-    return _failed(huey, claimed, task, ran, ran.error)
+    try:
+        return _failed(huey, claimed, task, ran, ran.error)
+    except EncodeError as error:  # the function has put something into its arguments that cannot be stored
+        task.retries = 0
+        return _failed(huey, claimed, task, ran, error)
 
 
 def interrupted(claimed: Claimed, task: HueyTask) -> Finished:
@@ -147,9 +184,11 @@ def given_back(claimed: Claimed) -> Outcome:
     return Outcome(claimed.seq, claimed.id, claimed.claim, State.QUEUED)
 
 
-def parked(claimed: Claimed, reason: str) -> Outcome:
+def parked(claimed: Claimed, error: NephewError) -> Finished:
     """A job that cannot be run here now; it is kept with its bytes."""
-    return Outcome(claimed.seq, claimed.id, claimed.claim, State.PARKED, reason=reason)
+    log.warning("Job %s is parked: %s", claimed.id, error, extra=job_extra(claimed_job(claimed)))
+    reason = f"{type(error).__name__}: {error}"
+    return Finished(Outcome(claimed.seq, claimed.id, claimed.claim, State.PARKED, reason=reason))
 
 
 def ended_unrun(
@@ -170,7 +209,6 @@ def ended_unrun(
         reason=reason,
         never=() if task is None else _never(huey, task, result, reason),
         chord_mark=None if task is None else _abort_mark(huey, task, SKIPPED if error is None else error),
-        chord_done=claimed.chord,
         forget=(f"r:{claimed.id}",),
     )
 
@@ -222,8 +260,7 @@ def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Fini
     if huey.results and not isinstance(task, PeriodicTask) and (value is not None or huey.store_none):
         result = _encode_result(huey, value)
     if task.on_complete is not None:
-        task.on_complete.extend_data(value)
-        follow_ups, told = _follow_up(huey, task.on_complete)
+        follow_ups, told = _follow_up(huey, _extended(task.on_complete, value))
         news += told
     if task.chord_config is not None:
         mark = _mark(huey, task.chord_config, value, result)
@@ -252,7 +289,7 @@ def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: Bas
     word, news, retry_eta = _judge(huey, claimed, task, error)
     final = not task.retries
     surface = final or (huey.store_intermediate_errors and not isinstance(error, RETRYING_EXCEPTIONS))
-    metadata = huey.build_error_result(task, error)
+    metadata = _described(huey, task, error)
     stored = huey.results and not isinstance(task, PeriodicTask)
     result = _encode_error(huey, metadata) if surface and stored else None
     follow_ups: tuple[NewJob, ...] = ()
@@ -279,7 +316,6 @@ def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: Bas
         outcome = outcome._replace(
             never=_never(huey, task, result, reason),
             chord_mark=_abort_mark(huey, task, Error(metadata)),
-            chord_done=claimed.chord,
         )
     else:
         outcome, told = _again(huey, claimed, task, outcome, retry_eta)
@@ -378,6 +414,15 @@ def _encode_result(huey: Nephew, value: Any) -> bytes:
     return result
 
 
+def _described(huey: Nephew, task: HueyTask, error: BaseException) -> dict[str, Any]:
+    try:
+        return dict(huey.build_error_result(task, error))
+    except Exception as trouble:  # the user's class cannot be shown
+        shown = f"<{type(error).__qualname__}, whose repr() raised {type(trouble).__name__}>"
+        trace = "".join(traceback.format_exception(trouble))
+        return {"error": shown, "retries": task.retries, "traceback": trace, "task_id": task.id}
+
+
 def _encode_error(huey: Nephew, metadata: dict[str, Any]) -> bytes:
     try:
         return bytes(huey.serializer.serialize(Error(metadata)))
@@ -394,12 +439,19 @@ def _follow_up(huey: Nephew, task: HueyTask) -> tuple[tuple[NewJob, ...], News]:
 
 def _handler(task: HueyTask, error: BaseException, attempt: int) -> HueyTask:
     """The error handler of one attempt; each attempt's is a job of its own."""
-    handler = copy.copy(task.on_error)
+    handler = _extended(task.on_error, error)
     if attempt > 1:
         handler.id = f"{handler.id}-{attempt}"
         handler.revoke_id = f"r:{handler.id}"
-    handler.extend_data(error)
     return handler
+
+
+def _extended(task: HueyTask, data: Any) -> HueyTask:
+    """A call with what went before it; the original stays as it was, should the job end otherwise after all."""
+    following = copy.copy(task)
+    following.kwargs = dict(task.kwargs)
+    following.extend_data(data)
+    return following
 
 
 def _mark(huey: Nephew, config: Any, value: Any, encoded: bytes | None = None) -> ChordMark:

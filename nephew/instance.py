@@ -19,11 +19,11 @@ from huey.api import PeriodicTask, ResultGroup, chord, group
 from huey.api import Task as HueyTask
 
 from nephew import execution, message, presence
-from nephew.backends.contract import Backend, Claimed, Enqueued
+from nephew.backends.contract import Backend, Enqueued
+from nephew.caller import Caller
 from nephew.codec import Codec
 from nephew.consumer import Consumer
-from nephew.current import Running
-from nephew.errors import BackendError, ConfigError, NephewError, ShutDown
+from nephew.errors import BackendError, ConfigError, NephewError
 from nephew.execution import Finished
 from nephew.inspection import Inspection
 from nephew.job import Job, State, new_id
@@ -90,6 +90,7 @@ class Nephew(Huey):
         self._place = (url, database, database_url, _beside_caller())
         self._backends: dict[bool, Backend] = {}
         self._opening = threading.RLock()
+        self.caller = Caller(self)
         self._workers: dict[bool, Worker] = {}
         self._consuming = False
         self.interrupting = False
@@ -191,7 +192,7 @@ class Nephew(Huey):
         handles = [self._handle(task, entry) for task, entry in zip(tasks, stored, strict=True)]
         self._tell_enqueued(tasks, stored)
         if self._immediate:
-            self._run_now([entry.id for entry in stored if not entry.duplicate])
+            self.caller.run([entry.id for entry in stored if not entry.duplicate])
         return handles
 
     def _handle(self, task: HueyTask, stored: Enqueued) -> Any:
@@ -250,88 +251,18 @@ class Nephew(Huey):
 
     # -- running by hand ----------------------------------------------------------------------------
     def dequeue(self) -> HueyTask | None:
-        """Claim the next job for this process; `execute` it to settle it."""
-        while True:
-            found = self.worker.claim(self.worker.next_claim(), 1)
-            if not found:
-                return None
-            try:
-                task = decode(self, found[0])
-            except NephewError as error:
-                log.warning("Job %s is parked: %s", found[0].id, error)
-                self.settle(Finished(execution.parked(found[0], f"{type(error).__name__}: {error}")))
-                continue
-            task.nephew_claim = found[0]
-            return task
+        """Claim the next job for this process; `execute` it to settle it. None: there is none."""
+        return self.caller.dequeue()
 
     def execute(self, task: HueyTask, timestamp: dt.datetime | None = None) -> Any:
         """Run a job here and settle it; returns what the function returned, None when it failed."""
-        moment = timestamp or self._get_timestamp()
-        claimed = self._claim_of(task)
-        if not self.ready_to_run(task, moment):
-            return self._wait_for_eta(claimed, task)
-        return self._execute_claimed(claimed, task, moment)
-
-    def _claim_of(self, task: HueyTask) -> Claimed:
-        """The claim that `dequeue` took, or a new one for a task that was never enqueued."""
-        claimed: Claimed | None = task.__dict__.pop("nephew_claim", None)
-        if claimed is None:
-            self.backend.enqueue([new_job(self, task)])
-            found = self.worker.claim(self.worker.next_claim(), 1, ids=[task.id])
-            if not found:
-                raise NephewError(f"job {task.id} is being run by another worker; it was not run here")
-            claimed = found[0]
-        keys = [task.revoke_id, self._task_key(type(task), "rt")]
-        return claimed._replace(revokes=self.backend.peek(keys))
-
-    def _execute_claimed(self, claimed: Claimed, task: HueyTask, moment: dt.datetime) -> Any:
-        finished = execution.begin(self, claimed, task, moment)
-        if finished is None:
-            report = self._reporter(claimed)
-            running = Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, report)
-            try:
-                ran = execution.run(self, task, running)
-            except ShutDown:
-                self._settle_and_tell(execution.interrupted(claimed, task))
-                return None
-            finished = execution.finish(self, claimed, task, ran)
-        self._settle_and_tell(finished)
-        return finished.value
-
-    def _reporter(self, claimed: Claimed) -> Callable[[float, str | None], None]:
-        def report(fraction: float, text: str | None) -> None:
-            self.backend.note_progress(self.worker.number, claimed.seq, claimed.claim, fraction, text)
-
-        return report
-
-    def _wait_for_eta(self, claimed: Claimed, task: HueyTask) -> None:
-        eta = new_job(self, task).eta
-        outcome = execution.given_back(claimed)._replace(state=State.SCHEDULED, eta=eta)
-        self._settle_and_tell(Finished(outcome, task, ((S.SIGNAL_SCHEDULED, task),)))
-
-    def _run_now(self, ids: Sequence[str]) -> None:
-        """Immediate mode: run these jobs, and what follows from them, before returning."""
-        for job_id in ids:
-            row = self.backend.row(job_id)
-            if row is None or row.state != State.QUEUED:
-                continue  # it waits for its time
-            for claimed in self.worker.claim(self.worker.next_claim(), 1, ids=[job_id]):
-                self._execute_claimed(claimed, decode(self, claimed), self._get_timestamp())
+        return self.caller.execute(task, timestamp or self._get_timestamp())
 
     def settle(self, finished: Finished) -> Entry:
         """Settle one job at once."""
         entry = self.worker.ledger.add(finished)
         self.worker.ledger.flush()
         return entry
-
-    def _settle_and_tell(self, finished: Finished) -> None:
-        entry = self.settle(finished)
-        if entry.lost:
-            return
-        self.announce(finished, entry.enqueued)
-        if self._immediate:
-            again = [finished.outcome.id] if finished.outcome.payload is not None else []
-            self._run_now([*entry.enqueued, *again])
 
     # -- telling ------------------------------------------------------------------------------------
     def has_listeners(self) -> bool:
@@ -399,13 +330,17 @@ class Nephew(Huey):
     def retry(self, job_id: str) -> bool:
         """Put an ended or parked job back into the queue, its earlier attempts kept in the record.
 
-        :returns: False when it is waiting or running, another job has taken its unique key, or there is none.
+        :returns: False when it is waiting or running, another job has taken its unique key, it is the callback
+            of a chord and has succeeded, or there is none.
         """
         return bool(self.backend.unpark(ids=[job_id])) or self.backend.requeue(job_id)
 
-    def unpark_known(self) -> int:
-        """Put parked jobs whose task is registered here back into the queue; how many."""
-        count = self.backend.unpark(tasks=list(self._registry._registry))
+    def unpark_known(self, reason: str = "") -> int:
+        """Put parked jobs whose task is registered here back into the queue; how many.
+
+        :param reason: only those whose reason begins with this.
+        """
+        count = self.backend.unpark(tasks=list(self._registry._registry), reason=reason)
         if count:
             log.info("%d parked jobs can run here and are back in the queue.", count)
         return count

@@ -38,6 +38,8 @@ class Keeper:
         self._called = False
         self._closing = False
         self._thread: threading.Thread | None = None
+        #: The consumer is gone: no more jobs are to be claimed.
+        self.orphaned = False
 
     def start(self) -> None:
         """Start the thread, and one that sleeps until the consumer is gone."""
@@ -50,6 +52,7 @@ class Keeper:
         """The consumer is gone: give back, let the running job finish for as long as a drain, then end."""
         assert self._lifeline is not None
         self._lifeline.wait(None)
+        self.orphaned = True
         drain = self.worker.huey.settings.drain
         log.warning("The consumer is gone; the running job has %g s to finish.", drain)
         for lane in self.worker.lanes:

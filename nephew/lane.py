@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 from nephew import execution
 from nephew.backends.contract import Claimed
-from nephew.current import Running
 from nephew.errors import BackendError, NephewError, ShutDown
 from nephew.execution import Finished
 from nephew.job import State
 from nephew.ledger import Entry
-from nephew.logs import job_extra
 from nephew.message import decode
 from nephew.prefetch import Prefetch
 
@@ -53,6 +51,7 @@ class Lane:
         self.progress_written = 0.0
         self.progress_dirty = False
         self._token: int | None = None
+        self._untold: deque[Entry] = deque()
         self._prefetch = Prefetch(settings.prefetch, settings.prefetch_seconds)
         self._label = ""
         worker.lanes.append(self)
@@ -72,6 +71,9 @@ class Lane:
             return None
 
     def _claim(self) -> Claimed | None:
+        if len(self.worker.ledger):
+            self.worker.ledger.flush()  # what the store did not take earlier comes first
+        self._tell()
         if self._token is None:
             self._token = self.worker.next_claim()
         limit = self._prefetch.size()
@@ -113,41 +115,34 @@ class Lane:
 
     def _run(self, claimed: Claimed, timestamp: dt.datetime | None) -> None:
         try:
-            finished = self._execute(claimed, timestamp)
-        except ShutDown:
-            self.worker.ledger.flush()
-            raise
-        self._settle(finished)
-
-    def _execute(self, claimed: Claimed, timestamp: dt.datetime | None) -> Finished:
-        """decode → begin → run → finish."""
-        try:
             task = decode(self.huey, claimed)
         except NephewError as error:
-            log.warning("Job %s is parked: %s", claimed.id, error, extra=job_extra(_named(claimed)))
-            return Finished(execution.parked(claimed, f"{type(error).__name__}: {error}"))
-        not_run = execution.begin(self.huey, claimed, task, timestamp or self.huey._get_timestamp())
-        if not_run is not None:
-            return not_run
-        presence = self.worker.presence
+            self._settle(execution.parked(claimed, error))
+            return
+        try:
+            finished = execution.perform(
+                self.huey, claimed, task, timestamp or self.huey._get_timestamp(), self
+            )
+        except ShutDown:
+            self._settle(execution.interrupted(claimed, task))
+            self.worker.ledger.flush()
+            raise
+        outcome = finished.outcome._replace(worker=self.label(), progress=self.progress)
+        self._settle(finished._replace(outcome=outcome))
+
+    def began(self, claimed: Claimed) -> None:
+        """A job's function is about to be called."""
         self.progress, self.progress_dirty, self.marked = None, False, False
         self.since = time.monotonic()
-        presence.began(self.slot, claimed.seq, claimed.claim, time.time())
+        self.worker.presence.began(self.slot, claimed.seq, claimed.claim, time.time())
         self.running = claimed
-        running = Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, self._report)
-        try:
-            ran = execution.run(self.huey, task, running)
-        except ShutDown:
-            self._announce(self.worker.ledger.add(execution.interrupted(claimed, task)))
-            raise
-        finally:
-            self.running = None
-            presence.ended(self.slot)
-        self._prefetch.note(claimed.task, time.monotonic() - self.since)
-        finished = execution.finish(self.huey, claimed, task, ran)
-        return finished._replace(
-            outcome=finished.outcome._replace(worker=self.label(), progress=self.progress)
-        )
+
+    def ended(self) -> None:
+        """The function has returned or raised."""
+        running, self.running = self.running, None
+        self.worker.presence.ended(self.slot)
+        if running is not None:
+            self._prefetch.note(running.task, time.monotonic() - self.since)
 
     def label(self) -> str:
         """Where jobs of this lane run, for their records."""
@@ -160,18 +155,20 @@ class Lane:
         entry = ledger.add(finished)
         if self.huey.has_listeners():
             # Hooks and receivers hear of an end once it stands, on the thread that ran the job.
+            self._untold.append(entry)
             ledger.flush()
-            self._announce(entry)
+            self._tell()
         elif not self.waiting or ledger.is_full() or ledger.age() >= self.huey.settings.settle_after:
             ledger.flush()
 
-    def _announce(self, entry: Entry) -> None:
-        if not entry.settled:
-            self.worker.ledger.flush()
-        if not entry.lost:
-            self.huey.announce(entry.finished, entry.enqueued)
+    def _tell(self) -> None:
+        """Announce the ends that stand by now."""
+        while self._untold and self._untold[0].settled:
+            entry = self._untold.popleft()
+            if not entry.lost:
+                self.huey.announce(entry.finished, entry.enqueued)
 
-    def _report(self, fraction: float, message: str | None) -> None:
+    def report(self, fraction: float, message: str | None) -> None:
         """Progress from inside the function; written by the keeper."""
         self.progress, self.progress_dirty = (fraction, message), True
         if self.keeper is not None:
@@ -199,13 +196,8 @@ class Lane:
             except BackendError as error:
                 log.warning("Jobs could not be given back yet (%s); it is tried again.", error)
 
-
     def close(self) -> None:
         """The thread ends: give back what it has not begun."""
         self.give_back()
         self.worker.lanes.remove(self)
         self.worker.return_slot(self.slot)
-
-
-def _named(claimed: Claimed) -> Running:
-    return execution.claimed_job(claimed)

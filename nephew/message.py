@@ -102,7 +102,7 @@ def _unique_key(huey: Nephew, task: HueyTask, options: TaskOptions) -> str:
     name = task_name(huey, task)
     if callable(options.unique):
         return f"{name}:{options.unique(*task.args, **task.kwargs)!r}"
-    arguments = huey.serializer.serialize(_normalized(task))
+    arguments = huey.serializer.serialize(_ordered(_normalized(task)))
     return f"{name}:{hashlib.sha256(arguments).hexdigest()}"
 
 
@@ -115,6 +115,13 @@ def _normalized(task: HueyTask) -> tuple[Any, ...]:
         return (tuple(task.args), sorted(task.kwargs.items()))
     bound.apply_defaults()
     return (bound.args, sorted(bound.kwargs.items()))
+
+
+def _ordered(value: Any) -> Any:
+    """The same for equal dicts that were filled in another order."""
+    if type(value) is dict:
+        return [(_ordered(key), _ordered(value[key])) for key in sorted(value, key=repr)]
+    return type(value)(map(_ordered, value)) if type(value) in (list, tuple) else value
 
 
 def expires_epoch(task: HueyTask, utc: bool) -> float | None:

@@ -36,6 +36,9 @@ class Reaper:
         dead = [verdict for verdict in verdicts if verdict is not None]
         for worker, died in dead:
             self._bury(worker, died)
+        orphans = self.huey.backend.release_orphans()
+        if orphans:
+            log.warning("%d jobs were held by workers that are not registered; they are back in the queue.", orphans)
         return len(dead)
 
     def bury(self, incarnation: str, cause: str, charged: bool = True) -> None:

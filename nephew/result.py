@@ -58,7 +58,7 @@ class Result(HueyResult, Generic[R]):
         """End the job before it runs, with all that hangs on it; False when it is running or has ended."""
         return self.huey.cancel(self.id)
 
-    def get(  # noqa: PLR0913  (Huey's signature)
+    def get(
         self,
         blocking: bool = False,
         timeout: float | None = None,
@@ -84,7 +84,7 @@ class Result(HueyResult, Generic[R]):
             super().get(blocking, timeout, backoff, max_delay, revoke_on_timeout, preserve),
         )
 
-    def get_raw_result(  # noqa: PLR0913  (Huey's signature)
+    def get_raw_result(
         self,
         blocking: bool = False,
         timeout: float | None = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from huey.consumer import Scheduler as HueyScheduler
 
 from nephew import clock
-from nephew.errors import BackendError
+from nephew.errors import BackendError, UnknownTask
 from nephew.recovery import Reaper
 from nephew.schedules import Asked, Schedule
 
@@ -60,7 +60,8 @@ class Scheduler(HueyScheduler):
         if started >= self._next_reap:
             self._next_reap = started + self.huey.settings.reaper
             self._try("look for dead workers", self._reaper.reap)
-            self._try("release parked jobs", self.huey.unpark_known)
+            # Only what somebody else did not know: bytes that cannot be read here would be parked again.
+            self._try("release parked jobs", lambda: self.huey.unpark_known(UnknownTask.__name__))
         if now is None:
             self._sleep(started)
 

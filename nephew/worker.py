@@ -112,7 +112,15 @@ class Worker:
     def claim(self, token: int, limit: int, ids: Sequence[str] = ()) -> list[Claimed]:
         """Take jobs; see the backend's contract. Repeat it with the same token until it answered."""
         queues = () if ids else self.huey.settings.queues
-        return self.backend.claim(self.number, token, limit, queues, ids)
+        jobs = self.backend.claim(self.number, token, limit, queues, ids)
+        if not jobs and not self.backend.is_registered(self.number):
+            self._sign_on_anew()
+        return jobs
+
+    def _sign_on_anew(self) -> None:
+        """We were taken for dead (stopped, or cut off for longer than the lease); our claims are others'."""
+        log.warning("This worker had been taken for dead and its jobs given to others; it signs on anew.")
+        self._number = None
 
     def _settle(self, outcomes: Sequence[Outcome]) -> Settled:
         # The number is kept until the store answered: a repeated step must carry the same one.
@@ -120,6 +128,8 @@ class Worker:
         self._unanswered = number
         reply = self.backend.settle(self.number, number, outcomes)
         self._unanswered = None
+        if not reply.known:
+            self._sign_on_anew()
         return reply
 
     def retire(self) -> None:

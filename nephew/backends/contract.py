@@ -52,7 +52,7 @@ class Claimed(NamedTuple):
     claim: int
     chord: str | None
     chord_values: tuple[bytes, ...] = ()
-    revokes: dict[str, bytes] = {}  # noqa: RUF012  (never written)
+    revokes: dict[str, bytes] = {}
 
 
 class ChordMark(NamedTuple):
@@ -85,7 +85,8 @@ class Outcome(NamedTuple):
     :ivar attempt: the outcome word of the attempt to be recorded (failures; a success needs no extra row).
     :ivar payload: the message of the next attempt.
     :ivar never: the steps of its pipeline that will not run now.
-    :ivar chord_done: the chord whose values this job was called with, no longer needed.
+    :ivar chord_done: the chord whose values this job was called with, no longer needed. While the job may
+        be run again by hand (it failed, was cancelled or expired) they are.
     :ivar forget: revocations that have had their effect.
     """
 
@@ -113,10 +114,16 @@ class Outcome(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What a settle did: the claims (as `(seq, claim)`) that no longer held, and the ids it enqueued."""
+    """What a settle did.
+
+    :ivar lost: the claims (as `(seq, claim)`) that no longer held.
+    :ivar enqueued: the ids of the jobs that followed.
+    :ivar known: False when the worker's registration is gone: it was taken for dead and must sign on anew.
+    """
 
     lost: frozenset[tuple[int, int]]
     enqueued: tuple[str, ...]
+    known: bool = True
 
 
 class WorkerRecord(NamedTuple):
@@ -273,7 +280,7 @@ class Backend(ABC):
     ) -> list[Claimed]:
         """Take up to `limit` waiting jobs, the most urgent first; with `ids`, these, even if not yet due.
 
-        Repeating it with the same `claim` returns what the first one took.
+        A worker that is not registered takes nothing. Repeating it with the same `claim` returns what the first one took.
         """
 
     @abstractmethod
@@ -300,12 +307,19 @@ class Backend(ABC):
         """When the next scheduled job is due."""
 
     @abstractmethod
-    def unpark(self, tasks: Iterable[str] = (), ids: Iterable[str] = ()) -> int:
-        """Put parked jobs of these tasks, or with these ids, back into the queue; how many."""
+    def unpark(self, tasks: Iterable[str] = (), ids: Iterable[str] = (), reason: str = "") -> int:
+        """Put parked jobs of these tasks, or with these ids, back into the queue; how many.
+
+        With `reason`, only those whose reason begins with it.
+        """
 
     @abstractmethod
     def requeue(self, job_id: str) -> bool:
-        """Put an ended job back into the queue with its attempts forgiven; False when it has not ended."""
+        """Put an ended job back into the queue, its crashes and its revocation forgiven.
+
+        False when it has not ended, or cannot run again: a twin has its unique key, or it was the callback
+        of a chord and succeeded, so that its values are gone.
+        """
 
     # -- workers ------------------------------------------------------------------------------------
     @abstractmethod
@@ -315,6 +329,14 @@ class Backend(ABC):
     @abstractmethod
     def retire(self, worker: int) -> None:
         """A worker ends in peace: what it still holds goes back to the queue, in order and uncounted."""
+
+    @abstractmethod
+    def is_registered(self, worker: int) -> bool:
+        """Whether a worker is still known."""
+
+    @abstractmethod
+    def release_orphans(self) -> int:
+        """Give back claims of workers that are not registered any more; how many."""
 
     @abstractmethod
     def heartbeat(self, incarnations: Sequence[str]) -> None:

@@ -89,6 +89,9 @@ class History(Connected):
 
         def step(run: Run) -> int:
             run(f"DELETE FROM nephew_attempt WHERE name = ? AND job IN ({marks(ids)})", (self.name, *ids))
+            chords = f"SELECT chord FROM nephew_job WHERE name = ? AND id IN ({marks(ids)})"
+            for table in ("nephew_chord_member", "nephew_chord"):
+                run(f"DELETE FROM {table} WHERE name = ? AND cid IN ({chords})", (self.name, self.name, *ids))
             return int(
                 run(f"DELETE FROM nephew_job WHERE name = ? AND id IN ({marks(ids)})", (self.name, *ids)).rowcount
             )

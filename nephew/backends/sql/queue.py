@@ -93,8 +93,9 @@ class Queue(Results):
             run("DELETE FROM nephew_attempt WHERE name = ? AND job = ?", (self.name, job.id))
             self.dialect.tell(run, self.name)
         elif not run("SELECT 1 FROM nephew_job WHERE name = ? AND id = ?", (self.name, job.id)).fetchone():
-            # The twin that stood in the way has ended meanwhile.
-            run(INSERT, self._values(job, self.now()))
+            # The twin that stood in the way has ended meanwhile; a new one may stand there already.
+            if not run(INSERT, self._values(job, self.now())).rowcount:
+                return self._conflicting(run, job)
             self.dialect.tell(run, self.name)
         return Enqueued(job.id, False)
 
@@ -107,9 +108,12 @@ class Queue(Results):
         if self.dialect.look_first and not self.read(chosen, (*params, 1)):
             return self._claimed(self._taken(worker, claim))
         rows = self.write_one(
-            f"UPDATE nephew_job SET worker = ?, claim = ? WHERE seq IN ({chosen}{self.dialect.skip_locked})"
-            f" AND NOT EXISTS ({HELD}) RETURNING {TAKEN}",
-            (worker, claim, *params, limit, worker, claim, self.name),
+            # Materialized: PostgreSQL might otherwise choose anew for each row, and exceed the limit.
+            f"WITH chosen AS MATERIALIZED ({chosen}{self.dialect.skip_locked})"
+            " UPDATE nephew_job SET worker = ?, claim = ? WHERE seq IN (SELECT seq FROM chosen)"
+            f" AND EXISTS (SELECT 1 FROM nephew_worker WHERE number = ?) AND NOT EXISTS ({HELD})"
+            f" RETURNING {TAKEN}",
+            (*params, limit, worker, claim, worker, worker, claim, self.name),
             unless=lambda: self._taken(worker, claim),
         )
         return self._claimed(rows or self._taken(worker, claim))
@@ -190,19 +194,20 @@ class Queue(Results):
         )
         return None if rows[0][0] is None else float(rows[0][0])
 
-    def unpark(self, tasks: Iterable[str] = (), ids: Iterable[str] = ()) -> int:
+    def unpark(self, tasks: Iterable[str] = (), ids: Iterable[str] = (), reason: str = "") -> int:
         """Put parked jobs back; see the contract."""
         tasks, ids = list(tasks), list(ids)
         column, values = ("task", tasks) if tasks else ("id", ids)
-        parked = f"name = ? AND state = 'parked' AND {column} IN ({marks(values)})"
-        if not values or not self.read(f"SELECT 1 FROM nephew_job WHERE {parked} LIMIT 1", (self.name, *values)):
+        parked = f"name = ? AND state = 'parked' AND {column} IN ({marks(values)}) AND coalesce(reason, '') LIKE ?"
+        params = (self.name, *values, f"{reason}%")
+        if not values or not self.read(f"SELECT 1 FROM nephew_job WHERE {parked} LIMIT 1", params):
             return 0
 
         def step(run: Run) -> int:
             count = run(
                 "UPDATE nephew_job SET state = 'queued', reason = NULL, worker = NULL, claim = NULL"
                 f" WHERE {parked}",
-                (self.name, *values),
+                params,
             ).rowcount
             self.dialect.tell(run, self.name)
             return int(count)
@@ -220,10 +225,14 @@ class Queue(Results):
                 " result = NULL, error = NULL, progress = NULL, progress_message = NULL"
                 " WHERE name = ? AND id = ? AND finished_at IS NOT NULL AND NOT EXISTS ("
                 " SELECT 1 FROM nephew_job twin WHERE twin.name = nephew_job.name"
-                " AND twin.unique_key = nephew_job.unique_key AND twin.finished_at IS NULL)",
+                " AND twin.unique_key = nephew_job.unique_key AND twin.finished_at IS NULL)"
+                " AND (chord IS NULL OR EXISTS (SELECT 1 FROM nephew_chord_member member"
+                " WHERE member.name = nephew_job.name AND member.cid = nephew_job.chord))",
                 (seq, self.name, job_id),
             ).rowcount
-            self.dialect.tell(run, self.name)
+            if count:
+                run("DELETE FROM nephew_data WHERE name = ? AND key = ?", (self.name, f"r:{job_id}"))
+                self.dialect.tell(run, self.name)
             return bool(count)
 
         return self.write(step)

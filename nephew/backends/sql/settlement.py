@@ -179,7 +179,7 @@ class Settlement(Queue):
         rows = self.read("SELECT settled, reply FROM nephew_worker WHERE number = ?", (worker,))
         if not rows or rows[0][0] != number:
             # The worker was declared dead and its claims given away.
-            return Settled(frozenset((o.seq, o.claim) for o in outcomes), ())
+            return Settled(frozenset((o.seq, o.claim) for o in outcomes), (), known=bool(rows))
         lost, enqueued = json.loads(rows[0][1]) if rows[0][1] else ([], [])
         return Settled(frozenset((seq, claim) for seq, claim in lost), tuple(enqueued))
 

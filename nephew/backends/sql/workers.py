@@ -13,6 +13,11 @@ COLUMNS = (
     "number, incarnation, parent, host, boot, pid_namespace, pid, path, kind, queues, started_at, heartbeat_at"
 )
 
+GIVEN_BACK = (
+    "UPDATE nephew_job SET state = CASE state WHEN 'running' THEN 'queued' ELSE state END,"
+    " worker = NULL, claim = NULL, started_at = NULL"
+)
+
 
 class Workers(Queue):
     """The registrations of workers."""
@@ -41,16 +46,32 @@ class Workers(Queue):
         """Sign a worker off and give back what it still holds; see the contract."""
 
         def step(run: Run) -> None:
-            returned = run(
-                "UPDATE nephew_job SET state = CASE state WHEN 'running' THEN 'queued' ELSE state END,"
-                " worker = NULL, claim = NULL, started_at = NULL WHERE worker = ? AND finished_at IS NULL",
-                (worker,),
-            ).rowcount
+            returned = run(f"{GIVEN_BACK} WHERE worker = ? AND finished_at IS NULL", (worker,)).rowcount
             run("DELETE FROM nephew_worker WHERE number = ?", (worker,))
             if returned:
                 self.dialect.tell(run, self.name)
 
         self.write(step)
+
+    def is_registered(self, worker: int) -> bool:
+        """Whether a worker is known; see the contract."""
+        return bool(self.read("SELECT 1 FROM nephew_worker WHERE number = ?", (worker,)))
+
+    def release_orphans(self) -> int:
+        """Give back what unknown workers hold; see the contract."""
+        orphaned = (
+            "name = ? AND worker IS NOT NULL AND finished_at IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM nephew_worker WHERE number = nephew_job.worker)"
+        )
+        if not self.read(f"SELECT 1 FROM nephew_job WHERE {orphaned} LIMIT 1", (self.name,)):
+            return 0
+
+        def step(run: Run) -> int:
+            count = run(f"{GIVEN_BACK} WHERE {orphaned}", (self.name,)).rowcount
+            self.dialect.tell(run, self.name)
+            return int(count)
+
+        return self.write(step)
 
     def heartbeat(self, incarnations: Sequence[str]) -> None:
         """These workers live; see the contract."""

@@ -101,6 +101,12 @@ def handle(key: str, error: BaseException) -> None:
 
 
 @job()
+def follow(attempt: int, key: str) -> None:
+    """The next step of a pipeline."""
+    line("followed", key)
+
+
+@job()
 def retry_later(key: str) -> str:
     """Asks once for another run."""
     line("ran", key)

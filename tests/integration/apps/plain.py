@@ -12,7 +12,7 @@ from tests.integration.apps import jobs
 
 faulthandler.register(signal.SIGUSR1)  # where does it hang?
 
-huey = Nephew(os.environ["TEST_NAME"])
+huey = Nephew(os.environ["TEST_NAME"], store_intermediate_errors="TEST_STORE_ERRORS" in os.environ)
 tasks = jobs.install(huey)
 if "TEST_CLOCK" in os.environ:
     jobs.install_clock(huey)

@@ -1,0 +1,173 @@
+"""What a prototype of this design fell into, each trap with a test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.consumers import Bench
+from tests.eventually import eventually
+from tests.servers import PostgresServer
+
+
+@pytest.mark.parametrize("kind", ["thread", "greenlet"])
+def test_a_job_that_kills_its_process_each_time_fails_at_the_cap_and_the_innocent_succeed(
+    bench: Bench, kind: str
+) -> None:
+    consumer = bench.consumer(kind, 4, ready=False)
+    innocent = [bench.tasks.spell(f"innocent-{number}", 0.3) for number in range(6)]
+    killer = bench.tasks.kill_me("killer")
+    innocent += [bench.tasks.spell(f"innocent-{number}", 0.3) for number in range(6, 12)]
+
+    deaths = 0
+    deadline = time.monotonic() + 60
+    while not all(bench.job(result).ended for result in (killer, *innocent)):
+        assert time.monotonic() < deadline, bench.logs()
+        if not consumer.is_running():  # what a supervisor does
+            assert consumer.wait() == -signal.SIGKILL
+            deaths += 1
+            consumer.start(ready=False)
+        time.sleep(0.05)
+    consumer.await_ready()
+
+    job = bench.job(killer)
+    assert (job.state, job.crashes, deaths) == ("failed", 3, 3)
+    assert [attempt.outcome for attempt in job.attempts] == ["crashed"] * 3
+    assert len(bench.runs("began", "killer")) == 3
+    assert {bench.job(result).state for result in innocent} == {"succeeded"}
+    # Beside the killer in its first crash only: after that each suspect runs alone.
+    assert max(bench.job(result).crashes for result in innocent) <= 1
+
+
+def test_a_retry_goes_to_the_back_of_the_queue(bench: Bench) -> None:
+    with bench.huey.backend.database.atomic():
+        retried = bench.tasks.fail_first("retried", 1)
+        for number in range(5):
+            bench.tasks.note(f"other-{number}")
+
+    bench.consumer("thread", 1)
+
+    job = bench.await_state(retried, "succeeded")
+    assert [attempt.outcome for attempt in job.attempts] == ["failed", "succeeded"]
+    order = [run.key for run in bench.runs("ran")]
+    assert order == ["retried", *(f"other-{number}" for number in range(5)), "retried"]
+
+
+def test_each_attempt_has_an_error_handler_of_its_own(bench: Bench) -> None:
+    """Huey's error handlers of several attempts would share one id, and all but one be swallowed."""
+    bench.huey.store_intermediate_errors = True
+    bench.consumer("process", 2, environment={"TEST_STORE_ERRORS": "1"})
+
+    call = bench.tasks.fail.s("failing").error(bench.tasks.handle, "failing")
+    bench.huey.enqueue(call)
+
+    job = bench.await_state(call, "failed")
+    assert [attempt.outcome for attempt in job.attempts] == ["failed"] * 3
+    eventually(lambda: len(bench.runs("handled")) == 3)
+    assert sorted(run.key for run in bench.runs("handled")) == [
+        f"failing_fails_in_attempt_{attempt}" for attempt in (1, 2, 3)
+    ]
+    bench.await_all("succeeded", 3)
+
+
+@pytest.mark.parametrize("kind", ["thread", "process", "greenlet"])
+def test_a_database_that_goes_away_loses_and_fails_nothing(
+    postgres_bench: Bench, postgres: PostgresServer, kind: str
+) -> None:
+    bench = postgres_bench
+    consumer = bench.consumer(kind, 2)
+    results = [bench.tasks.spell(f"job-{number}", 0.15) for number in range(30)]
+    bench.await_run("ended", "job-3")
+    bench.huey.backend.close()
+
+    postgres.stop()
+    try:
+        eventually(lambda: consumer.log().count("trying again") >= 2, 30)
+    finally:
+        postgres.start()
+
+    bench.await_all("succeeded", 30)
+    jobs = [bench.job(result) for result in results]
+    assert {(job.state, job.crashes, len(job.attempts)) for job in jobs} == {("succeeded", 0, 1)}
+    assert len(bench.runs("ended")) == 30, "what was settled late was run again"
+    assert consumer.is_running()
+    later = bench.tasks.note("later")
+    bench.await_state(later, "succeeded")
+
+
+def test_a_consumer_started_before_its_database_waits_for_it(
+    postgres_bench: Bench, postgres: PostgresServer
+) -> None:
+    bench = postgres_bench
+    result = bench.tasks.note("early")
+    bench.huey.backend.close()
+    postgres.stop()
+    try:
+        consumer = bench.consumer("process", 1, ready=False)
+        eventually(lambda: "trying again in 1 s" in consumer.log(), 30)
+    finally:
+        postgres.start()
+
+    bench.await_state(result, "succeeded")
+
+
+def test_on_sqlite_a_fork_shares_no_open_database_and_no_thread(sqlite_bench: Bench) -> None:
+    """Forked at the start, and again after a worker was killed."""
+    bench = sqlite_bench
+    consumer = bench.consumer("process", 2, environment={"TEST_FORKS": "1"})
+    result = bench.tasks.spell("victim", 0.5)
+    victim = bench.await_run("began", "victim")
+    os.kill(victim.pid, signal.SIGKILL)
+    bench.await_state(result, "succeeded")
+    eventually(lambda: len(consumer.worker_pids()) == 2)
+
+    forks = bench.runs("fork")
+
+    assert len(forks) == 4  # two workers, the scheduler, the replacement
+    assert {fork.key for fork in forks} == {"1,0"}
+    assert {fork.pid for fork in forks} == {consumer.pid}
+    assert len(os.listdir(f"/proc/{consumer.pid}/task")) == 1
+    links = [os.readlink(f"/proc/{consumer.pid}/fd/{n}") for n in os.listdir(f"/proc/{consumer.pid}/fd")]
+    assert not [link for link in links if "nephew.db" in link]
+
+
+def test_short_jobs_before_a_long_one_are_settled_while_it_runs(bench: Bench) -> None:
+    """By their age, not when the hand is empty."""
+    bench.consumer("process", 1)
+    for number in range(200):
+        bench.tasks.note(f"warm-{number}")
+    bench.await_all("succeeded", 200)
+
+    calls = [bench.tasks.note.s(f"short-{number}") for number in range(10)]
+    calls.append(bench.tasks.spell.s("long", 2))
+    bench.huey.enqueue_many(calls)
+    long = bench.await_run("began", "long")
+    for call in calls[:-1]:
+        bench.await_state(call, "succeeded")
+    seen = time.time()
+
+    assert seen - long.at < 0.5, "not settled by age"  # 50 ms on a quiet machine
+    assert not bench.runs("ended", "long")
+    bench.await_state(calls[-1], "succeeded")
+
+
+def test_short_jobs_behind_a_long_one_are_given_to_others_in_order(bench: Bench) -> None:
+    bench.consumer("process", 1)
+    for number in range(200):
+        bench.tasks.note(f"warm-{number}")
+    bench.await_all("succeeded", 200)
+
+    calls = [bench.tasks.spell.s("long", 3), *(bench.tasks.note.s(f"short-{n}") for n in range(30))]
+    bench.huey.enqueue_many(calls)
+    bench.await_run("began", "long")
+    bench.consumer("thread", 1)
+    for call in calls[1:]:
+        bench.await_state(call, "succeeded")
+
+    assert not bench.runs("ended", "long")
+    ran = [run.key for run in bench.runs("ran") if run.key.startswith("short")]
+    assert ran == [f"short-{number}" for number in range(30)]
+    bench.await_state(calls[0], "succeeded")
