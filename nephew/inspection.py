@@ -170,9 +170,7 @@ class Inspection:
             unique_key=row.unique_key,
         )
 
-    def _arguments(
-        self, payload: bytes
-    ) -> tuple[tuple[Any, ...] | None, dict[str, Any] | None, float | None]:
+    def _arguments(self, payload: bytes) -> tuple[tuple[Any, ...] | None, dict[str, Any] | None, float | None]:
         try:
             message = self._huey.serializer.deserialize(payload)
             args, kwargs, expires = tuple(message.args), dict(message.kwargs), message.expires_resolved
@@ -194,9 +192,7 @@ def _task_info(name: str, made: Any) -> TaskInfo:
     options = getattr(made, "nephew_options", TaskOptions())
     function = getattr(made, "nephew_function", made.execute)
     schedule = getattr(made, "nephew_schedule", None)
-    return TaskInfo(
-        name, options.queue, made.default_retries or 0, schedule, function, bool(made.context), made
-    )
+    return TaskInfo(name, options.queue, made.default_retries or 0, schedule, function, bool(made.context), made)
 
 
 def _states(state: str | State | tuple[str, ...] | list[str] | None) -> list[str]:

@@ -11,7 +11,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
 from huey import Huey
 from huey import signals as S
@@ -31,6 +31,7 @@ from nephew.ledger import Entry
 from nephew.locks import Lock, TaskLock
 from nephew.message import decode, new_job, options_of
 from nephew.opening import open_backend
+from nephew.options import Given
 from nephew.result import Result
 from nephew.schedules import Schedule, as_schedule
 from nephew.settings import Settings
@@ -57,6 +58,35 @@ _HUEYS = frozenset(inspect.signature(Huey.__init__).parameters) - {
 }
 
 
+class InstanceOptions(TypedDict, total=False):
+    """All that may be given to `Nephew(...)` beside its places, for editors and type checkers."""
+
+    lease: float
+    heartbeat: float
+    reaper: float
+    drain: float
+    max_crashes: int
+    prefetch: int
+    prefetch_seconds: float
+    settle_after: float
+    warn_bytes: int
+    max_bytes: int
+    results_read_once: bool
+    auto_migrate: bool
+    queues: Sequence[str]
+    log: str
+    run_dir: str
+    results: bool
+    store_none: bool
+    utc: bool
+    immediate: bool
+    serializer: Any
+    compression: bool
+    use_zlib: bool
+    immediate_use_memory: bool
+    store_intermediate_errors: bool
+
+
 class Nephew(Huey):
     """A queue of durable jobs, and the decorators that make functions into tasks.
 
@@ -70,7 +100,7 @@ class Nephew(Huey):
         *,
         database: Database | None = None,
         database_url: str | None = None,
-        **options: Any,
+        **options: Unpack[InstanceOptions],
     ) -> None:
         """
         :param name: the instance's name; two instances in one store never see each other's jobs.
@@ -84,8 +114,9 @@ class Nephew(Huey):
         :raises ConfigError: for an option or a URL that cannot be used.
         """
         _check_name(name)
-        given = {key: options.pop(key) for key in list(options) if key in setting_names()}
-        _check_options(options)
+        hueys: dict[str, Any] = {**options}
+        given = {key: hueys.pop(key) for key in list(hueys) if key in setting_names()}
+        _check_options(hueys)
         self.settings = Settings.load(os.environ, given)
         self._place = (url, database, database_url, _beside_caller())
         self._backends: dict[bool, Backend] = {}
@@ -94,9 +125,10 @@ class Nephew(Huey):
         self._workers: dict[bool, Worker] = {}
         self._consuming = False
         self.interrupting = False
-        options.setdefault("serializer", Codec())
-        super().__init__(name, **options)
-        self._backend_for(self._in_memory())
+        hueys.setdefault("serializer", Codec())
+        super().__init__(name, **hueys)
+        if not _is_not_yet_said(database):
+            self._backend_for(self._in_memory())
         _sign_off_at_exit(self)
         if hasattr(os, "register_at_fork"):
             _forget_in_children(self)
@@ -142,7 +174,7 @@ class Nephew(Huey):
         return Consumer(self, **options)
 
     # -- decorators ---------------------------------------------------------------------------------
-    def task(self, **options: Any) -> Callable[[Callable[P, R]], Task[P, R]]:
+    def task(self, **options: Unpack[Given]) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Make a function into a task.
 
         :param options: Huey's (`retries`, `retry_delay`, `retry_backoff`, `priority`, `context`, `name`,
@@ -152,7 +184,7 @@ class Nephew(Huey):
         return cast("Callable[[Callable[P, R]], Task[P, R]]", super().task(**options))
 
     def periodic_task(
-        self, schedule: Any, **options: Any
+        self, schedule: Any, **options: Unpack[Given]
     ) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Make a function into a task that is enqueued at every due time of `schedule`, once.
 
@@ -448,6 +480,12 @@ def _check_options(options: dict[str, Any]) -> None:
     unknown = sorted(set(options) - _HUEYS)
     if unknown:
         raise ConfigError(f"unknown option {unknown[0]!r} of Nephew (known: {', '.join(sorted(known))})")
+
+
+def _is_not_yet_said(database: Any) -> bool:
+    """Whether a Peewee database or proxy will learn later what it stands for."""
+    actual = getattr(database, "obj", database)
+    return database is not None and (actual is None or bool(getattr(actual, "deferred", False)))
 
 
 def _beside_caller() -> str:

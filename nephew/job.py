@@ -27,18 +27,21 @@ class State(StrEnum):
 WAITING = frozenset({State.SCHEDULED, State.QUEUED, State.RETRYING})
 ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED})
 
-#: From each state, the states that may follow. A job may be claimed, run and settled between two looks,
-#: so `queued` reaches every end directly; an ended job returns only when somebody retries it.
+#: How a job that was taken may end at once, without having been shown as running.
+_SETTLED = frozenset({State.RETRYING, State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED})
+
+#: From each state, those that one write of the store may bring next; `docs/lifecycle.md` says by whom. A worker
+#: takes only queued jobs, `execute` by hand whatever waits. An ended job lives again when somebody retries it.
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.SCHEDULED: frozenset({State.QUEUED, State.CANCELLED, State.EXPIRED, State.PARKED}),
-    State.QUEUED: frozenset(State) - {State.QUEUED},
-    State.RUNNING: frozenset(State) - {State.RUNNING},
-    State.RETRYING: frozenset({State.QUEUED, State.CANCELLED, State.EXPIRED, State.PARKED}),
-    State.PARKED: frozenset({State.QUEUED, State.CANCELLED}),
+    State.SCHEDULED: _SETTLED | {State.QUEUED},
+    State.QUEUED: _SETTLED | {State.SCHEDULED, State.RUNNING, State.PARKED},
+    State.RUNNING: _SETTLED - {State.EXPIRED} | {State.QUEUED},
+    State.RETRYING: _SETTLED - {State.RETRYING} | {State.QUEUED, State.SCHEDULED},
     State.SUCCEEDED: frozenset({State.QUEUED, State.SCHEDULED}),
     State.FAILED: frozenset({State.QUEUED, State.SCHEDULED}),
     State.CANCELLED: frozenset({State.QUEUED, State.SCHEDULED}),
     State.EXPIRED: frozenset({State.QUEUED, State.SCHEDULED}),
+    State.PARKED: _SETTLED | {State.QUEUED, State.SCHEDULED},
 }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from nephew.errors import ConfigError
 
@@ -21,6 +22,27 @@ HUEY_OPTIONS = (
     "expires",
     "timeout",
 )
+
+
+class Given(TypedDict, total=False):
+    """All that may be given to `@huey.task(...)`, for editors and type checkers."""
+
+    retries: int
+    retry_delay: float
+    retry_backoff: float
+    priority: float | None
+    context: bool
+    name: str | None
+    expires: float | dt.datetime | dt.timedelta | None
+    timeout: float | None
+    queue: str
+    unique: bool | Callable[..., Any]
+    retry_jitter: float
+    retry_max_delay: float | None
+    retry_on: type[BaseException] | tuple[type[BaseException], ...] | None
+    no_retry_on: type[BaseException] | tuple[type[BaseException], ...]
+    max_crashes: int | None
+    attrs: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,9 @@ class Presence:
                 ) from error
 
     def _create(self, folder: str, incarnation: str, slots: int) -> int:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
         size = _HEADER + slots * _SLOT.size
-        descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o660)
         try:
             # Room is taken now: a mapped page that finds the disk full later is a SIGBUS.
             os.posix_fallocate(descriptor, 0, size)
@@ -103,8 +103,10 @@ def look(path: str, incarnation: str) -> Found:
         return Found(True)
     try:
         descriptor = os.open(path, os.O_RDWR)
-    except OSError:
+    except FileNotFoundError:
         return Found(None)
+    except OSError:  # another user's: what cannot be looked at is not declared dead
+        return Found(True)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

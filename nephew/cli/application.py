@@ -48,9 +48,7 @@ class Selected:
         :raises Unloadable: when the application cannot be imported.
         """
         if not self.path:
-            raise click.UsageError(
-                f"no instance was named: expected -A (or the variable NEPHEW_APP) to be {EXAMPLE}"
-            )
+            raise click.UsageError(f"no instance was named: expected -A (or the variable NEPHEW_APP) to be {EXAMPLE}")
         return load(self.path)
 
 

@@ -127,10 +127,7 @@ def _store_problems(huey: Nephew) -> Iterator[str]:
         )
     elif schema.found < schema.expected and not schema.automatic:
         kind = "there are none" if schema.found == 0 else f"got version {schema.found}"
-        yield (
-            f"expected tables of version {schema.expected} in {huey.inspection.place}, {kind}; "
-            "run `nephew migrate`"
-        )
+        yield (f"expected tables of version {schema.expected} in {huey.inspection.place}, {kind}; run `nephew migrate`")
 
 
 def _run_dir_problems(huey: Nephew) -> Iterator[str]:

@@ -15,9 +15,7 @@ from nephew.cli.application import with_huey
 
 
 @click.command()
-@click.option(
-    "-w", "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="How many workers."
-)
+@click.option("-w", "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="How many workers.")
 @click.option(
     "-k",
     "--worker-type",
@@ -44,9 +42,7 @@ from nephew.cli.application import with_huey
 @click.option("-f", "--flush-locks", is_flag=True, help="Break the locks of `lock_task` first.")
 @click.option("-L", "--extra-locks", metavar="NAMES", help="More locks to break, separated by commas.")
 @click.option("-v/-q", "--verbose/--quiet", default=None, help="Log more, or only warnings and errors.")
-@click.option(
-    "-l", "--logfile", type=click.Path(dir_okay=False), metavar="FILE", help="Log there, not to stderr."
-)
+@click.option("-l", "--logfile", type=click.Path(dir_okay=False), metavar="FILE", help="Log there, not to stderr.")
 @click.option("-S", "--simple", "simple_log", is_flag=True, help="Log time and message only.")
 @with_huey
 def run(huey: Nephew, no_periodic: bool, **options: Any) -> None:

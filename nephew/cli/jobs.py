@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from nephew import Nephew
+from nephew import Nephew, clock
 from nephew.cli import record
 from nephew.cli.application import with_huey
-from nephew.cli.output import clean, json_option, moment, period, print_json
+from nephew.cli.output import clean, json_option, period, print_json
 from nephew.cli.tables import print_table
 from nephew.job import Job, State
 
@@ -27,13 +27,9 @@ def jobs() -> None:
     "-s", "--state", "states", multiple=True, type=click.Choice(list(map(str, State))), metavar="STATE",
     help=f"Only these; may be repeated. One of {', '.join(State)}.",
 )  # fmt: skip
-@click.option(
-    "-T", "--task", metavar="NAME", help="Only jobs of this task; the last part of its name will do."
-)
+@click.option("-T", "--task", metavar="NAME", help="Only jobs of this task; the last part of its name will do.")
 @click.option("-q", "--queue", metavar="NAME", help="Only jobs of this queue.")
-@click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many."
-)
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many.")
 @json_option
 @with_huey
 def list_jobs(
@@ -45,8 +41,8 @@ def list_jobs(
     if as_json:
         print_json([record.summary(job) for job in found])
     elif found:
-        columns = ("ID", "STATE", "TASK", "QUEUE", "ENQUEUED", "TOOK", "ABOUT")
-        print_table(columns, [_row(job) for job in found], whole=("ID", "STATE"))
+        columns = ("ID", "STATE", "TASK", "QUEUE", "AGE", "ABOUT")
+        print_table(columns, [_row(job) for job in found], whole=("ID", "STATE", "QUEUE", "AGE"))
     else:
         click.echo("No such job.", err=True)
     if not found:
@@ -56,8 +52,13 @@ def list_jobs(
 
 
 def _row(job: Job) -> tuple[Any, ...]:
-    took = period(record.seconds(job)) if job.ended else ""
-    return job.id, job.state, job.task, job.queue, moment(job.enqueued_at), took, record.about(job)
+    return job.id, job.state, job.task, job.queue, _age(job), record.about(job)
+
+
+def _age(job: Job) -> str:
+    if job.enqueued_at is None:
+        return ""
+    return period(max(0.0, clock.now() - job.enqueued_at.timestamp()))
 
 
 @jobs.command()

@@ -35,7 +35,8 @@ def about(job: Job) -> str:
         return f"{due}: {job.error}" if job.error else due
     if job.state == State.RUNNING:
         return " ".join(filter(None, [_progress(job), f"on {job.worker}" if job.worker else ""]))
-    return (job.reason or job.error or "") if job.state != State.SUCCEEDED else ""
+    took = f"took {period(seconds(job))}" if job.state == State.SUCCEEDED and job.finished_at else ""
+    return job.reason or job.error or took
 
 
 def show(job: Job) -> None:

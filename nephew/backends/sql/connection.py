@@ -72,6 +72,8 @@ class Connected:
         )
 
     def _single(self, sql: str, params: Sequence[Any]) -> list[Any]:
+        if self.database.in_transaction():
+            return list(self._run(sql, params).fetchall())
         with self.dialect.writing():
             return list(self._run(sql, params).fetchall())
 
@@ -131,7 +133,8 @@ class Connected:
         """Create the tables or bring them up to date; see the contract."""
 
         def step() -> tuple[int, int]:
-            self.dialect.prepare()
+            if not self.database.in_transaction():  # SQLite's log cannot be switched on inside one
+                self.dialect.prepare()
             with self.dialect.writing(), self.database.atomic(*self.dialect.begin):
                 return migrations.migrate(self.database, self.dialect.lock_migrations)
 
@@ -150,7 +153,7 @@ class Connected:
             return
         found = self._repeated(lambda: migrations.version(self.database))
         if found == migrations.LATEST:
-            self._ready = True
+            self._ready = not self.database.in_transaction()  # else they may be taken back with it
         elif self._auto_migrate or found > migrations.LATEST:
             self.migrate()
         else:

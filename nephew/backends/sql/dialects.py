@@ -27,6 +27,8 @@ except ImportError:  # the extra `postgres` is not installed
 
 Run = Callable[..., Any]
 
+#: The first SQLite that knows RETURNING and MATERIALIZED.
+OLDEST_SQLITE = (3, 35, 0)
 #: Seconds to wait for SQLite's write lock before giving up.
 SQLITE_TIMEOUT = 60.0
 
@@ -90,8 +92,13 @@ class Dialect:
 
     def run_dir(self) -> str:
         """A folder for the workers' files that all workers of this host see."""
-        user = os.getuid() if hasattr(os, "getuid") else "user"
-        return os.path.join(tempfile.gettempdir(), f"nephew-{user}")
+        if not hasattr(os, "getuid"):
+            return os.path.join(tempfile.gettempdir(), "nephew")
+        folder = os.path.join(tempfile.gettempdir(), f"nephew-{os.getuid()}")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        if os.stat(folder).st_uid != os.getuid():
+            raise BackendError(f"{folder} belongs to somebody else; set NEPHEW_RUN_DIR to a folder of your own")
+        return folder
 
     def connection(self) -> Any:
         return self.database.connection()
@@ -115,6 +122,9 @@ class Sqlite(Dialect):
     errors = (sqlite3.Error,)
 
     def __init__(self, database: SqliteDatabase, description: str) -> None:
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            oldest = ".".join(map(str, OLDEST_SQLITE))
+            raise ConfigError(f"expected SQLite {oldest} or later (RETURNING), got {sqlite3.sqlite_version}")
         super().__init__(database, description)
         self._lock = threading.RLock()
 

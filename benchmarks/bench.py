@@ -1,0 +1,28 @@
+"""The bench: what every measure is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.board import Board
+from benchmarks.consumers import Consumers
+from benchmarks.plan import Plan
+from benchmarks.runner import Runner
+
+#: How long a consumer may take to run its first job.
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One runner with its board, in a folder of its own."""
+
+    runner: Runner
+    board: Board
+    plan: Plan
+    folder: Path
+
+    def consumers(self, workers: int) -> Consumers:
+        """Consumers with so many worker processes in all; use it in a `with` block."""
+        return Consumers(self.runner, workers, self.folder / "consumers.log")

@@ -1,0 +1,29 @@
+"""Where a session keeps its things; told to its consumers by the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_FOLDER = "BENCHMARK_FOLDER"
+_POSTGRES = "BENCHMARK_POSTGRES"
+
+
+def environment(folder: Path, postgres: str) -> dict[str, str]:
+    """The variables that tell a session where it is."""
+    return {_FOLDER: str(folder), _POSTGRES: postgres}
+
+
+def folder() -> Path:
+    """The session's own folder; empty at first."""
+    return Path(os.environ[_FOLDER])
+
+
+def board() -> Path:
+    """The file of the board."""
+    return folder() / "board"
+
+
+def postgres() -> str:
+    """The URI of the session's own PostgreSQL database; empty at first."""
+    return os.environ[_POSTGRES]

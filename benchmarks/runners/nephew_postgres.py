@@ -1,0 +1,30 @@
+"""Nephew on PostgreSQL, as it comes."""
+
+from __future__ import annotations
+
+import huey as _huey
+import peewee
+import psycopg
+
+import nephew
+from benchmarks import place
+from benchmarks.hueys import HueyRunner
+
+huey = nephew.Nephew("benchmark", place.postgres())
+
+RUNNER = HueyRunner(
+    huey,
+    __name__,
+    "process",
+    title="Nephew, PostgreSQL",
+    acknowledges="as on SQLite",
+    keeps="as on SQLite",
+    durability="each commit is synced (`fsync` and `synchronous_commit` on)",
+    bulk="`.map`, one transaction per call",
+    versions={
+        "nephew": nephew.__version__,
+        "huey": _huey.__version__,
+        "peewee": peewee.__version__,
+        "psycopg": psycopg.__version__,
+    },
+)

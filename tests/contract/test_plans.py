@@ -1,0 +1,132 @@
+"""Pending work stays fast beside finished work: the databases say that they use the partial indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from nephew.backends.sql import SqlBackend, open_sql
+from tests.contract.jobs import Hand, job, succeeded
+
+FINISHED = 100_000
+FILL = """
+INSERT INTO nephew_job
+ (name, id, task, queue, state, priority, payload, enqueued_at, attempts, crashes, alone, finished_at, worker, claim)
+"""
+NUMBERS = {
+    "sqlite": f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {FINISHED})"
+    f"{FILL} SELECT 'plans', 'done-' || i, 'demo', 'default', 'succeeded', 0, x'00', i, 1, 0, FALSE, i, 1, i FROM n",
+    "postgresql": f"{FILL} SELECT 'plans', 'done-' || i, 'demo', 'default', 'succeeded', 0, '\\x00', i, 1, 0, FALSE,"
+    f" i, 1, i FROM generate_series(1, {FINISHED}) AS n(i)",
+}
+
+
+class Explained(SqlBackend):
+    """Asks the database, before each statement, how it will run it."""
+
+    plans: list[str]
+
+    def _run(self, sql: str, params: Any = (), many: bool = False) -> Any:
+        if hasattr(self, "plans") and not many:
+            explain = "EXPLAIN QUERY PLAN " if self.dialect.look_first else "EXPLAIN "
+            rows = super()._run(explain + sql, params).fetchall()
+            self.plans.append("\n".join(str(row[-1]) for row in rows))
+        return super()._run(sql, params, many)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explained]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('plans') / 'nephew.db'}"
+    else:
+        url = request.getfixturevalue("postgres").url
+    backend = open_sql("plans", url, None, True)
+    backend.__class__ = Explained
+    backend.migrate()
+    with backend.database.atomic():
+        backend.database.execute_sql(NUMBERS[backend.description.split()[0]])
+    backend.enqueue([job() for _ in range(300)])
+    backend.enqueue([job(eta=backend.now() + 60) for _ in range(300)])
+    backend.database.execute_sql("ANALYZE nephew_job")
+    yield backend
+    backend.database.execute_sql("DELETE FROM nephew_job WHERE name = 'plans'")
+    backend.close()
+
+
+def plans_of(backend: Explained, act: Callable[[], Any]) -> str:
+    backend.plans = []
+    try:
+        act()
+        return "\n".join(backend.plans)
+    finally:
+        del backend.plans
+
+
+def assert_indexed(plans: str) -> None:
+    assert "SCAN nephew_job\n" not in plans + "\n", plans
+    assert "Seq Scan on nephew_job" not in plans, plans
+
+
+@pytest.mark.parametrize("queues", [(), ("default", "mail")])
+def test_a_claim_looks_at_waiting_jobs_only(full: Explained, queues: tuple[str, ...]):
+    hand = Hand(full)
+
+    plans = plans_of(full, lambda: hand.claim(20, queues=queues))
+
+    assert "nephew_job_ready" in plans
+    assert_indexed(plans)
+
+
+def test_a_claim_never_locks_more_than_it_takes(full: Explained):
+    """With its subquery on the inner side of a loop PostgreSQL would run it again for every row."""
+    hand = Hand(full)
+
+    plans = plans_of(full, lambda: hand.claim(20))
+
+    for plan in plans.split("Update on nephew_job")[1:]:
+        before_limit = plan.partition("Limit")[0]
+        assert "HashAggregate" in before_limit or "Unique" in before_limit or "Hash" in before_limit, plan
+
+
+def test_a_settle_finds_its_claims_by_their_place(full: Explained):
+    hand = Hand(full)
+    claimed = hand.claim(20)
+
+    plans = plans_of(full, lambda: hand.settle(*(succeeded(entry) for entry in claimed)))
+
+    assert_indexed(plans)
+
+
+def test_due_jobs_are_found_by_their_time(full: Explained):
+    plans = plans_of(full, lambda: (full.promote(), full.next_due()))
+
+    assert "nephew_job_due" in plans
+    assert_indexed(plans)
+
+
+def test_a_dead_workers_claims_are_found_by_the_worker(full: Explained):
+    hand, heir = Hand(full), Hand(full)
+    hand.claim(5)
+
+    plans = plans_of(full, lambda: (full.retire(heir.number), hand.dies()))
+
+    assert "nephew_job_claimed" in plans
+    assert_indexed(plans)
+
+
+def test_what_waits_is_counted_without_what_is_finished(full: Explained):
+    plans = plans_of(full, full.waiting_count)
+
+    assert "nephew_job_ready" in plans
+    assert_indexed(plans)
+
+
+def test_a_unique_job_is_found_by_its_key(full: Explained):
+    full.enqueue([job(unique_key="plans")])
+
+    plans = plans_of(full, lambda: full.enqueue([job(unique_key="plans")]))
+
+    assert "nephew_job_unique" in plans
+    assert_indexed(plans)

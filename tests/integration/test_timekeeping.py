@@ -1,0 +1,92 @@
+"""Ticks, delayed jobs and parked ones, with real consumers."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from tests.consumers import Bench
+from tests.eventually import eventually
+
+CLOCK = {"TEST_CLOCK": "1"}
+
+
+def test_two_consumers_enqueue_each_tick_once(bench: Bench) -> None:
+    bench.consumer("process", 1, environment=CLOCK)
+    bench.consumer("thread", 1, environment=CLOCK)
+
+    eventually(lambda: len(bench.runs("tick")) >= 4, 30)
+
+    ticks = bench.runs("tick")
+    assert max(Counter(round(tick.at) for tick in ticks).values()) == 1, ticks
+    due = [row[0] for row in bench.huey.backend.read("SELECT due FROM nephew_tick WHERE name = ? ORDER BY due", (bench.huey.name,))]  # fmt: skip
+    assert all(later - earlier >= 1 for earlier, later in zip(due, due[1:], strict=False))
+    for consumer in bench.consumers:
+        assert consumer.stop() == 0
+    written = bench.scalar("SELECT count(*) FROM nephew_tick WHERE name = ?")
+    jobs = bench.scalar("SELECT count(*) FROM nephew_job WHERE name = ?")
+    waiting = bench.huey.backend.waiting_count()
+    assert written == jobs == len(bench.runs("tick")) + waiting
+
+
+def test_delayed_jobs_run_at_their_time(cell: tuple[Bench, str]) -> None:
+    bench, kind = cell
+    bench.consumer(kind, 2)
+    due = {}
+    for number in range(8):
+        delay = 0.4 + number * 0.15
+        due[f"delayed-{number}"] = time.time() + delay
+        bench.tasks.note.schedule((f"delayed-{number}",), delay=delay)
+    assert bench.huey.backend.counts() == {"scheduled": 8}
+
+    bench.await_all("succeeded", 8)
+
+    runs = bench.runs("ran")
+    assert [run.key for run in runs] == list(due)
+    late = [run.at - due[run.key] for run in runs]
+    assert all(0 <= seconds < 0.5 for seconds in late), late
+    assert sorted(late)[4] < 0.1, late  # within 50 ms on a quiet machine
+
+
+def test_a_delayed_retry_runs_when_it_asked_to(bench: Bench) -> None:
+    bench.consumer("process", 1)
+
+    result = bench.tasks.retry_later("retried")
+
+    bench.await_state(result, "succeeded")
+    first, second = bench.runs("ran")
+    assert 0.3 <= second.at - first.at < 1
+
+
+def test_a_parked_job_is_released_when_a_consumer_knows_its_task(bench: Bench) -> None:
+    @bench.huey.task(name="added_later")
+    def added_later(key: str) -> str:
+        return key
+
+    older = bench.consumer("process", 1)
+    result = added_later("early")
+    job = bench.await_state(result, "parked")
+    assert "added_later" in str(job.reason)
+
+    bench.consumer("process", 1, app="newer")
+
+    job = bench.await_state(result, "succeeded")
+    assert job.result == "early"
+    assert older.is_running()
+
+
+def test_consumers_of_two_versions_lose_nothing(bench: Bench) -> None:
+    """In a rolling deploy the older ones meet jobs that only the newer ones know."""
+
+    @bench.huey.task(name="added_later")
+    def added_later(key: str) -> str:
+        return key
+
+    bench.consumer("process", 1)
+    bench.consumer("process", 1, app="newer", reaper=0.2)
+
+    results = [added_later(f"later-{number}") for number in range(10)]
+
+    for result in results:
+        bench.await_state(result, "succeeded")
+    assert len(bench.runs("ran")) == 10
