@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from benchmarks.processes import family
+from benchmarks.processes import alive, family
 from benchmarks.runner import Runner
 
 STOP_SECONDS = 20
@@ -49,20 +49,13 @@ class Consumers:
         pids = self.pids()
         for started in self._started:
             started.send_signal(signal.SIGINT)  # Huey's signal for a shutdown that lets running jobs finish
-        self._await_end(pids)
-        for pid in set(pids) & set(self._alive(pids)):
+        deadline = time.monotonic() + STOP_SECONDS
+        while alive(pids) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+            for started in self._started:
+                started.poll()
+        for pid in alive(pids):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for started in self._started:
-            started.kill()
             started.wait()
-
-    def _await_end(self, pids: list[int]) -> None:
-        deadline = time.monotonic() + STOP_SECONDS
-        while self._alive(pids) and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)
-
-    def _alive(self, pids: list[int]) -> list[int]:
-        for started in self._started:
-            started.poll()
-        return [pid for pid in pids if family(pid)]

@@ -11,16 +11,28 @@ from pathlib import Path
 
 def family(pid: int) -> list[int]:
     """This process and all below it, as far as they are alive."""
+    parents = _parents()
+    found = [pid] if pid in parents else []
+    for member in found:  # grows while it is walked
+        found += [child for child, parent in parents.items() if parent == member]
+    return found
+
+
+def alive(pids: Iterable[int]) -> list[int]:
+    """Those of them that have not ended."""
+    parents = _parents()
+    return [pid for pid in pids if pid in parents]
+
+
+def _parents() -> dict[int, int]:
+    """The parent of every living process."""
     parents: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has just ended
             state, parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
             if state != "Z":
                 parents[int(folder.name)] = int(parent)
-    found = [pid] if pid in parents else []
-    for member in found:  # grows while it is walked
-        found += [child for child, parent in parents.items() if parent == member]
-    return found
+    return parents
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

@@ -233,6 +233,8 @@ class Consumer(HueyConsumer):
             raise ValueError(f"worker_type must be one of {', '.join(ENVIRONMENTS)}, got {worker_type!r}")
         environment = ENVIRONMENTS[worker_type](self._graceful_sig, self._interrupt_sig)
         if environment.forks:
+            if not self.huey.backend.shared:
+                raise ConfigError("expected a store that processes can share, got memory://; use -k thread with it")
             self.bell: Any = ForkBell(environment.lifeline)
             self.scheduler_bell: Any = ForkBell(environment.lifeline)
         else:
@@ -439,8 +441,6 @@ class Consumer(HueyConsumer):
         self.worker_threads[index] = (loop, process)
 
     def _bury(self, loop: WorkerLoop, process: Any, charged: bool = True) -> None:
-        if process.exitcode == 0:
-            return  # it signed off itself
         cause = cause_of(process.exitcode)
         try:
             Reaper(self.huey).bury(loop.incarnation, cause, charged)

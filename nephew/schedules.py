@@ -10,7 +10,6 @@ to UTC is made here, because cronsim 2.8, given a zone, loses ticks where the cl
 
 from __future__ import annotations
 
-import bisect
 import difflib
 import inspect
 import itertools
@@ -27,10 +26,11 @@ from huey import crontab
 
 from nephew import clock
 from nephew.errors import ConfigError
+from nephew.wallclock import first_instant, offset_at, offset_change
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND, SECOND = timedelta(microseconds=1), timedelta(seconds=1)
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+MINUTE = timedelta(minutes=1)
 
 #: The shortest period of `every`.
 SHORTEST = timedelta(milliseconds=100)
@@ -152,18 +152,18 @@ class Cron:
 
     def _once_per_wall_time(self, moment: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         for wall in self._walls(moment.astimezone(zone)):
-            due = _first_instant(wall, zone)
+            due = first_instant(wall, zone)
             if due > moment:  # a fold repeats what is past already; a gap puts several times on one instant
                 moment = due
                 yield due
 
     def _whenever_shown(self, moment: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-        offset = _offset(moment, zone)
+        offset = offset_at(moment, zone)
         while True:
             change = None
             for wall in self._walls(moment + offset):
                 due = _as_utc(wall - offset)
-                change = _offset_change(zone, offset, moment, due)
+                change = offset_change(zone, offset, moment, due)
                 if change is not None:
                     break
                 moment = due
@@ -171,7 +171,7 @@ class Cron:
             if change is None:
                 return
             # One second back, so that a tick at the very moment of the change is not lost.
-            moment, offset = change - SECOND, _offset(change, zone)
+            moment, offset = change - SECOND, offset_at(change, zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,32 +352,6 @@ def _minutes_after(moment: datetime) -> Iterator[datetime]:
     while True:
         minute += MINUTE
         yield minute
-
-
-def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
-    return moment.astimezone(zone).utcoffset() or timedelta(0)
-
-
-def _offset_change(zone: ZoneInfo, offset: timedelta, after: datetime, until: datetime) -> datetime | None:
-    """The first moment after `after`, up to `until`, whose UTC offset is not `offset`."""
-    while after < until:
-        probe = min(after + DAY, until)
-        if _offset(probe, zone) != offset:
-            seconds = range(1, (probe - after) // SECOND + 1)
-            at = bisect.bisect_left(seconds, True, key=lambda s: _offset(after + s * SECOND, zone) != offset)
-            return after + seconds[at] * SECOND
-        after = probe
-    return None
-
-
-def _first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The first moment whose wall clock shows `wall`; in a gap, the moment at which the gap ends."""
-    instant = wall.replace(tzinfo=zone).astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None) == wall:
-        return instant
-    # In a gap fold=0 counts with the offset of before, and so lands after it; fold=1 the other way round.
-    before = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
-    return _offset_change(zone, _offset(before, zone), before, instant) or instant
 
 
 def _zone_name(tz: Any) -> str:

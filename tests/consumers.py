@@ -118,7 +118,7 @@ class Consumer:
 
     def cpu_seconds(self) -> float:
         """What all of its processes have used so far."""
-        return sum(_cpu_ticks(pid) for pid in self.group()) / os.sysconf("SC_CLK_TCK")
+        return sum(_cpu_seconds(pid) for pid in self.group())
 
     def send(self, signum: int) -> None:
         """Signal the consumer's own process."""
@@ -239,7 +239,11 @@ class Bench:
 
     def scalar(self, sql: str) -> Any:
         """The only value of a query about this instance."""
-        return self.huey.backend.read(sql, (self.huey.name,))[0][0]
+        return self.column(sql)[0]
+
+    def column(self, sql: str) -> list[Any]:
+        """The first column of a query about this instance."""
+        return [row[0] for row in self.huey.backend.read(sql, (self.huey.name,))]
 
     def claimed(self) -> int:
         """How many unfinished jobs a worker holds."""
@@ -268,7 +272,7 @@ class Bench:
     def check(self) -> None:
         """Enqueued = finished + waiting; nothing is held, nobody is registered, nothing runs."""
         counts = self.huey.backend.counts()
-        ids = {row[0] for row in self.huey.backend.read("SELECT id FROM nephew_job WHERE name = ?", (self.huey.name,))}
+        ids = set(self.column("SELECT id FROM nephew_job WHERE name = ?"))
         settled = {*ENDED, State.QUEUED, State.SCHEDULED, State.RETRYING, State.PARKED}
         assert not self.enqueued - ids, f"lost: {self.enqueued - ids}"
         assert sum(counts.get(state, 0) for state in settled) == len(ids), f"neither ended nor waiting: {counts}"
@@ -308,9 +312,13 @@ def _group(group: int) -> Iterator[int]:
             yield int(folder.name)
 
 
-def _cpu_ticks(pid: int) -> int:
-    fields = _stat(pid)
-    return int(fields[11]) + int(fields[12]) if fields else 0
+def _cpu_seconds(pid: int) -> float:
+    """From the scheduler's nanoseconds: who sleeps and wakes all the time slips through the ticks of `stat`."""
+    total = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError):
+            total += int(path.read_text().split()[0])
+    return total / 1e9
 
 
 def _stat(pid: int) -> list[str]:

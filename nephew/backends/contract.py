@@ -233,6 +233,8 @@ class Backend(ABC):
     name: str
     #: For people: kind and place, without passwords.
     description: str
+    #: Whether other processes see the same jobs.
+    shared: bool
     #: Whether workers must send heartbeats (SQLite's workers are all on one host: the file lock is enough).
     heartbeats: bool
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 from tests.consumers import Bench
 from tests.eventually import eventually
+from tests.integration.apps import jobs
 
 CLOCK = {"TEST_CLOCK": "1"}
 
@@ -19,7 +20,7 @@ def test_two_consumers_enqueue_each_tick_once(bench: Bench) -> None:
 
     ticks = bench.runs("tick")
     assert max(Counter(round(tick.at) for tick in ticks).values()) == 1, ticks
-    due = [row[0] for row in bench.huey.backend.read("SELECT due FROM nephew_tick WHERE name = ? ORDER BY due", (bench.huey.name,))]  # fmt: skip
+    due = bench.column("SELECT due FROM nephew_tick WHERE name = ? ORDER BY due")
     assert all(later - earlier >= 1 for earlier, later in zip(due, due[1:], strict=False))
     for consumer in bench.consumers:
         assert consumer.stop() == 0
@@ -59,10 +60,7 @@ def test_a_delayed_retry_runs_when_it_asked_to(bench: Bench) -> None:
 
 
 def test_a_parked_job_is_released_when_a_consumer_knows_its_task(bench: Bench) -> None:
-    @bench.huey.task(name="added_later")
-    def added_later(key: str) -> str:
-        return key
-
+    added_later = bench.huey.task()(jobs.added_later)
     older = bench.consumer("process", 1)
     result = added_later("early")
     job = bench.await_state(result, "parked")
@@ -77,11 +75,7 @@ def test_a_parked_job_is_released_when_a_consumer_knows_its_task(bench: Bench) -
 
 def test_consumers_of_two_versions_lose_nothing(bench: Bench) -> None:
     """In a rolling deploy the older ones meet jobs that only the newer ones know."""
-
-    @bench.huey.task(name="added_later")
-    def added_later(key: str) -> str:
-        return key
-
+    added_later = bench.huey.task()(jobs.added_later)
     bench.consumer("process", 1)
     bench.consumer("process", 1, app="newer", reaper=0.2)
 

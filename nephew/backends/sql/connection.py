@@ -28,6 +28,7 @@ class Connected:
         self.database = dialect.database
         self.description = dialect.description
         self.heartbeats = dialect.heartbeats
+        self.shared = dialect.is_shared()
         self._auto_migrate = auto_migrate
         self._ready = False
         self._offset: float | None = None

@@ -100,8 +100,9 @@ class Dialect:
             raise BackendError(f"{folder} belongs to somebody else; set NEPHEW_RUN_DIR to a folder of your own")
         return folder
 
-    def connection(self) -> Any:
-        return self.database.connection()
+    def is_shared(self) -> bool:
+        """Whether other processes see the same jobs."""
+        return True
 
     def prepare(self) -> None:
         """Make the file or the server ready for the tables."""
@@ -138,6 +139,9 @@ class Sqlite(Dialect):
     def prepare(self) -> None:
         if self._file() is not None:
             self.database.execute_sql("PRAGMA journal_mode = wal")
+
+    def is_shared(self) -> bool:
+        return self._file() is not None
 
     def exists(self) -> bool:
         path = self._file()

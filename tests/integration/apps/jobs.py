@@ -144,6 +144,12 @@ def only_one(key: str) -> str:
     return key
 
 
+def added_later(key: str) -> str:
+    """A task that the applications do not know at first."""
+    line("ran", key)
+    return key
+
+
 def tick() -> None:
     line("tick", "tick")
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.apps.jobs import line
+from tests.integration.apps import jobs
 from tests.integration.apps.plain import huey
 
-
-@huey.task(name="added_later")
-def added_later(key: str) -> str:
-    line("ran", key)
-    return key
+added_later = huey.task()(jobs.added_later)

@@ -1,0 +1,28 @@
+"""Figures as text: a median with its range."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+
+def rounded(figure: float, decimals: int) -> str:
+    """A number for people: 12,345 and not 12345.6; no more than three digits of a large one mean anything."""
+    if decimals == 0 and figure >= 1000:
+        digits = len(str(int(figure)))
+        figure = round(figure, 3 - digits)
+    return f"{figure:,.{decimals}f}"
+
+
+def with_range(figures: Sequence[float], decimals: int) -> str:
+    """`median (lowest – highest)`, or the only one."""
+    median = rounded(statistics.median(figures), decimals)
+    if len(figures) == 1:
+        return median
+    return f"{median} ({rounded(min(figures), decimals)} – {rounded(max(figures), decimals)})"
+
+
+def ratio(figures: Sequence[float], others: Sequence[float]) -> str:
+    """How many times the other median; more digits where they tell something."""
+    quotient = statistics.median(figures) / statistics.median(others)
+    return f"{quotient:.1f} ×" if quotient >= 1 else f"{quotient:.2g} ×"

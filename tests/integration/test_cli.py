@@ -1,0 +1,464 @@
+"""The command `nephew` as a user runs it: real processes on a real database."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nephew import Nephew
+from nephew.version import __version__
+from tests.eventually import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SHOP = """\
+import os
+from nephew import Nephew, current_job, every
+
+huey = Nephew(os.environ["SHOP_NAME"], os.environ["SHOP_URL"])
+
+@huey.task(queue="mail", retries=2)
+def add(a, b=1):
+    return a + b
+
+@huey.task()
+def fail(text):
+    current_job().progress(0.5, "half way")
+    raise ValueError(text)
+
+@huey.task(unique=True)
+def once(number):
+    pass
+
+@huey.task(context=True)
+def identify(task=None):
+    return task.id
+
+@huey.periodic_task(every(hours=1))
+def hourly():
+    pass
+"""
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Shop:
+    """A small application in a folder of its own, and the command line in that folder."""
+
+    def __init__(self, folder: Path, name: str, url: str) -> None:
+        self.folder, self.name, self.url = folder, name, url
+        (folder / "shop.py").write_text(SHOP)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        ours = {"SHOP_NAME": self.name, "SHOP_URL": self.url, "PYTHONPATH": str(ROOT), "NEPHEW_APP": "shop.huey"}
+        return {**os.environ, **ours, **more}
+
+    def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "nephew", *arguments],
+            cwd=self.folder,
+            env=self.environment(**more),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **more: str) -> Done:
+        process = self.start(*arguments, **more)
+        out, error = process.communicate(timeout=30)
+        assert "Traceback (most recent call last)" not in error, error
+        return subprocess.CompletedProcess(arguments, process.returncode, out, error)
+
+    def json(self, *arguments: str) -> Any:
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, name: str, sqlite_url: str) -> Shop:
+    return Shop(tmp_path, name, sqlite_url)
+
+
+@pytest.fixture
+def everywhere(tmp_path: Path, name: str, backend_url: str) -> Shop:
+    """The same on every backend."""
+    return Shop(tmp_path, name, backend_url)
+
+
+@contextlib.contextmanager
+def opened(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The application's module in this process: to enqueue, and to run jobs without a consumer."""
+    monkeypatch.setenv("SHOP_NAME", shop.name)
+    monkeypatch.setenv("SHOP_URL", shop.url)
+    monkeypatch.syspath_prepend(shop.folder)
+    monkeypatch.delitem(sys.modules, "shop", raising=False)
+    module = importlib.import_module("shop")
+    try:
+        yield module
+    finally:
+        del sys.modules["shop"]
+        module.huey.sign_off()
+        module.huey.backend.close()
+
+
+@pytest.fixture
+def module(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    with opened(shop, monkeypatch) as found:
+        yield found
+
+
+def run_waiting_jobs(huey: Nephew) -> None:
+    while (task := huey.dequeue()) is not None:
+        huey.execute(task)
+
+
+# -- the command itself -------------------------------------------------------------------------------
+def test_the_version_is_told_without_an_application(shop: Shop) -> None:
+    done = shop.run("--version", NEPHEW_APP="")
+
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["nephew", __version__])
+
+
+def test_a_command_without_an_instance_says_how_to_name_one(shop: Shop) -> None:
+    done = shop.run("status", NEPHEW_APP="")
+
+    assert done.returncode == 2
+    assert "-A (or the variable NEPHEW_APP)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("shop", "expected a path such as app.main.huey, got 'shop'; did you mean shop.huey?"),
+        ("shpo.huey", "no module shpo here; did you mean shop.huey?"),
+        ("shop.hewy", "module shop has no 'hewy'; did you mean shop.huey?"),
+        ("shop.add", "expected shop.add to be a nephew.Nephew, got a nephew.task.Task; did you mean shop.huey?"),
+    ],
+)
+def test_a_wrong_path_says_what_was_expected_and_what_comes_near(shop: Shop, path: str, said: str) -> None:
+    done = shop.run("tasks", "-A", path)
+
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_an_application_that_raises_is_told_by_error_and_line(shop: Shop) -> None:
+    (shop.folder / "broken.py").write_text("import shop\n1 / 0\n")
+
+    done = shop.run("-A", "broken.huey", "tasks")
+
+    assert done.returncode == 1
+    assert done.stderr == "Error: broken cannot be imported: ZeroDivisionError: division by zero (broken.py, line 2)\n"
+
+
+# -- the store ----------------------------------------------------------------------------------------
+def test_migrate_tells_the_versions_before_and_after(everywhere: Shop) -> None:
+    first = everywhere.run("migrate")
+    again = everywhere.run("migrate")
+
+    assert (first.returncode, again.returncode) == (0, 0)
+    if everywhere.url.startswith("sqlite"):
+        assert "were version 0 and are version 1 now" in first.stdout
+    assert "up to date (version 1)" in again.stdout
+
+
+def test_check_finds_nothing_wrong_and_makes_nothing(shop: Shop) -> None:
+    done = shop.run("check")
+
+    assert done.returncode == 0, done.stdout
+    assert "No problem found: 5 tasks" in done.stdout
+    assert not (shop.folder / "nephew.db").exists()
+
+
+def test_check_prints_every_problem_at_once(shop: Shop) -> None:
+    done = shop.run(
+        "check",
+        NEPHEW_PREFETCH="many",
+        NEPHEW_DRAIN="-1",
+        NEPHEW_LEESE="60",
+        NEPHEW_QUEUES="male,default",
+        NEPHEW_URL="oracle:shop",
+        NEPHEW_RUN_DIR=str(shop.folder / "shop.py" / "run"),
+        SHOP_URL=f"sqlite:///{shop.folder}/nowhere/nephew.db",
+    )
+
+    assert done.returncode == 1
+    problems = done.stdout.splitlines()
+    for said in (
+        "expected NEPHEW_PREFETCH to be a whole number, got 'many'",
+        "expected drain to be 0 or more",
+        "NEPHEW_LEESE is no setting; did you mean NEPHEW_LEASE?",
+        "NEPHEW_QUEUES names 'male', which no task uses; did you mean mail?",
+        "NEPHEW_URL: expected a URL like",
+        "set NEPHEW_RUN_DIR to one that can",
+    ):
+        assert sum(said in problem for problem in problems) == 1, (said, done.stdout)
+    assert f"{len(problems)} problems found" in done.stderr
+
+
+def test_check_finds_a_store_that_cannot_be_reached_without_telling_its_password(shop: Shop) -> None:
+    done = shop.run("check", SHOP_URL="postgresql://shop:se:cret@127.0.0.1:1/shop?sslpassword=hidden")
+
+    assert done.returncode == 1
+    assert "the store cannot be reached: postgresql" in done.stdout
+    assert not any(secret in done.stdout + done.stderr for secret in ("cret", "hidden"))
+
+
+def test_check_finds_tables_that_are_newer(shop: Shop) -> None:
+    shop.run("migrate")
+    with contextlib.closing(sqlite3.connect(shop.folder / "nephew.db")) as database, database:
+        database.execute("INSERT INTO nephew_schema (version) VALUES (1000)")
+
+    checked, looked = shop.run("check"), shop.run("status")
+
+    assert (checked.returncode, looked.returncode) == (1, 1)
+    assert "got version 1000: this Nephew is older" in checked.stdout
+    assert "got version 1000: this Nephew is older" in looked.stderr
+
+
+def test_check_finds_two_schedules_of_one_name(shop: Shop) -> None:
+    with (shop.folder / "shop.py").open("a") as file:
+        file.write('huey.periodic_task(every(hours=2), name="hourly")(add.func)\n')
+
+    done = shop.run("check")
+
+    assert done.returncode == 1
+    assert '"shop.hourly" (shop.py, line ' in done.stdout
+
+
+# -- looking ------------------------------------------------------------------------------------------
+def test_tasks_are_listed_with_queue_retries_and_schedule(shop: Shop) -> None:
+    table, found = shop.run("tasks"), shop.json("tasks")
+
+    rows = [line.split(None, 3) for line in table.stdout.splitlines()]
+    assert rows[0] == ["TASK", "QUEUE", "RETRIES", "SCHEDULE"]
+    assert ["shop.hourly", "default", "0", "every(hours=1)"] in rows
+    assert {"name": "shop.add", "queue": "mail", "retries": 2, "schedule": None} in found
+
+
+def test_status_counts_jobs_and_tells_how_long_the_oldest_waits(shop: Shop, module: Any) -> None:
+    module.add(1)
+    module.add.schedule((2,), delay=3600)
+
+    text, found = shop.run("status"), shop.json("status")
+
+    assert (found["counts"]["queued"], found["counts"]["scheduled"], found["counts"]["failed"]) == (1, 1, 0)
+    assert found["oldest_waiting_seconds"] >= 0
+    assert found["workers"] == []
+    assert "No worker is alive." in text.stdout
+
+
+def test_jobs_are_listed_by_state_task_and_queue(shop: Shop, module: Any) -> None:
+    mail, failed = module.add(1), module.fail("no\x1b[31m such price " + "!" * 200)
+    run_waiting_jobs(module.huey)
+    waiting = module.once(1)
+
+    def listed(*filters: str) -> list[str]:
+        return [job["id"] for job in shop.json("jobs", "list", *filters)]
+
+    assert listed() == [waiting.id, failed.id, mail.id]
+    assert listed("--state", "failed", "--state", "queued") == [waiting.id, failed.id]
+    assert listed("--queue", "mail", "--task", "add") == [mail.id]
+    assert listed("--limit", "1") == [waiting.id]
+    table = shop.run("jobs", "list", "--state", "failed").stdout.splitlines()
+    assert len(table) == 2
+    assert failed.id in table[1] and "!" * 200 in table[1]  # a pipe has no width
+    assert "\x1b" not in table[1]
+
+
+def test_a_state_that_there_is_none_of_is_refused_with_the_known_ones(shop: Shop) -> None:
+    done = shop.run("jobs", "list", "--state", "fialed")
+
+    assert done.returncode == 2
+    assert "'fialed' is not one of" in done.stderr and "parked" in done.stderr
+
+
+def test_nothing_found_is_exit_code_1(shop: Shop) -> None:
+    listed, shown = shop.run("jobs", "list", "--state", "failed"), shop.run("jobs", "show", "nothing")
+
+    assert (listed.returncode, listed.stdout) == (1, "")
+    assert (shown.returncode, shown.stderr) == (1, "Error: there is no job nothing here\n")
+
+
+def test_show_tells_arguments_attempts_progress_and_traceback(shop: Shop, module: Any) -> None:
+    job = module.fail("no such price")
+    run_waiting_jobs(module.huey)
+
+    text, found = shop.run("jobs", "show", job.id), shop.json("jobs", "show", job.id)
+
+    assert text.returncode == 0
+    for said in ("is failed", "'no such price'", "50% half way", "Attempt 1 failed on", "ValueError: no such price"):
+        assert said in text.stdout
+    assert (found["state"], found["args"], found["progress"]["fraction"]) == ("failed", ["no such price"], 0.5)
+    assert [attempt["outcome"] for attempt in found["attempts"]] == ["failed"]
+    assert "Traceback" in found["attempts"][0]["traceback"]
+
+
+# -- steering -----------------------------------------------------------------------------------------
+def test_a_waiting_job_is_cancelled_and_put_back_and_leaves_no_registration(everywhere: Shop) -> None:
+    job_id = everywhere.run("call", "add", "[1]").stdout.strip()
+
+    cancelled = everywhere.run("jobs", "cancel", job_id)
+    again = everywhere.run("jobs", "cancel", job_id)
+    shown = everywhere.json("jobs", "show", job_id)
+    retried = everywhere.run("jobs", "retry", job_id)
+    twice = everywhere.run("jobs", "retry", job_id)
+
+    assert (cancelled.returncode, cancelled.stdout) == (0, f"Job {job_id} is cancelled.\n")
+    assert (again.returncode, "has ended already: it is cancelled" in again.stderr) == (1, True)
+    assert (shown["state"], shown["reason"]) == ("cancelled", "cancelled by request")
+    assert (retried.returncode, twice.returncode) == (0, 1)
+    assert "is queued; only an ended or parked job" in twice.stderr
+    huey = Nephew(everywhere.name, everywhere.url)
+    registered = huey.backend.workers()
+    huey.backend.close()
+    assert registered == []
+
+
+def test_a_job_is_not_put_back_beside_one_with_its_unique_key(shop: Shop, module: Any) -> None:
+    ended = module.once(7)
+    run_waiting_jobs(module.huey)
+    module.once(7)
+
+    done = shop.run("jobs", "retry", ended.id)
+
+    assert done.returncode == 1
+    assert "an unfinished job has its unique key" in done.stderr
+
+
+def test_a_held_lock_is_listed_and_broken(shop: Shop, module: Any) -> None:
+    module.huey.backend.acquire_lock("till", "owner", "host:1:thread", 60)
+
+    listed = shop.json("locks", "list")
+    broken, again = shop.run("locks", "break", "till"), shop.run("locks", "break", "till")
+
+    assert [(lock["name"], lock["held_by"]) for lock in listed] == [("till", "host:1:thread")]
+    assert (broken.returncode, again.returncode) == (0, 1)
+    assert not module.huey.is_locked("till")
+
+
+# -- calling ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("[1, 2, 3]", "too many positional arguments; expected shop.add(a, b=1)"),
+        ('{"c": 1}', "missing a required argument: 'a'"),
+        ("5", "expected a JSON list or object of arguments, got 5"),
+        ("{1}", "expected JSON"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_before_anything_is_enqueued(
+    shop: Shop, module: Any, arguments: str, said: str
+) -> None:
+    done = shop.run("call", "add", arguments)
+
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert module.huey.jobs() == []
+
+
+def test_an_unknown_task_is_refused_with_a_similar_name(shop: Shop) -> None:
+    done = shop.run("call", "ad", "[1]")
+
+    assert done.returncode == 2
+    assert "no task is called 'ad'; did you mean shop.add?" in done.stderr
+
+
+def test_an_ambiguous_task_is_refused_with_the_whole_names(shop: Shop) -> None:
+    (shop.folder / "other.py").write_text("from shop import huey\n@huey.task()\ndef add(): pass\n")
+
+    done = shop.run("-A", "other.huey", "call", "add")
+
+    assert done.returncode == 2
+    assert "several tasks end with 'add': other.add, shop.add" in done.stderr
+
+
+def test_a_duplicate_of_a_unique_job_prints_the_id_of_the_first(shop: Shop) -> None:
+    first, second = shop.run("call", "once", "[1]"), shop.run("call", "once", "[1]")
+
+    assert first.stdout == second.stdout
+    assert "same unique key" in second.stderr
+
+
+# -- running ------------------------------------------------------------------------------------------
+def test_run_runs_what_call_waits_for_until_sigterm(everywhere: Shop) -> None:
+    consumer = everywhere.start("run", "-w", "2", "-k", "thread", "-l", "consumer.log")
+    try:
+        added = everywhere.run("call", "add", '{"a": 1, "b": 2}', "--wait", "--timeout", "20")
+        failed = everywhere.run("call", "shop.fail", '["sold out"]', "--wait", "--timeout", "20")
+        identified = everywhere.run("call", "identify", "--wait", "--timeout", "20")
+        workers = everywhere.json("status")["workers"]
+        consumer.send_signal(signal.SIGTERM)
+        consumer.communicate(timeout=20)
+    finally:
+        consumer.kill()
+
+    assert (added.returncode, added.stdout) == (0, "3\n")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "sold out" in failed.stderr and "nephew jobs show" in failed.stderr
+    assert json.loads(identified.stdout) == identified.stderr.strip()
+    assert [(worker["type"], worker["pid"]) for worker in workers] == [("thread", consumer.pid)]
+    assert consumer.returncode == 0
+    log = (everywhere.folder / "consumer.log").read_text()
+    assert "2 thread workers" in log and "INFO:huey.consumer:MainThread:" in log
+
+
+def test_a_consumer_started_as_a_module_restarts_itself_on_sighup(shop: Shop) -> None:
+    log = shop.folder / "consumer.log"
+
+    def starts() -> int:
+        return log.read_text().count("Scheduler runs every") if log.exists() else 0
+
+    consumer = shop.start("run", "-n", "-l", str(log))
+    try:
+        eventually(lambda: starts() == 1)
+        consumer.send_signal(signal.SIGHUP)
+        eventually(lambda: starts() == 2)
+        consumer.send_signal(signal.SIGTERM)
+        consumer.communicate(timeout=20)
+    finally:
+        consumer.kill()
+
+    assert consumer.returncode == 0
+
+
+def test_waiting_in_vain_ends_at_the_timeout_and_leaves_the_job(shop: Shop, module: Any) -> None:
+    done = shop.run("call", "add", "[1]", "--wait", "--timeout", "0.1")
+
+    assert done.returncode == 1
+    assert "timed out" in done.stderr and "the job goes on" in done.stderr
+    assert [job.state for job in module.huey.jobs()] == ["queued"]
+
+
+def test_ctrl_c_while_waiting_is_quiet(shop: Shop, module: Any) -> None:
+    waiting = shop.start("call", "add", "[1]", "--wait")
+    try:
+        eventually(lambda: len(module.huey.jobs()) == 1)
+        waiting.send_signal(signal.SIGINT)
+        out, error = waiting.communicate(timeout=20)
+    finally:
+        waiting.kill()
+
+    assert waiting.returncode == 130
+    assert out == ""
+    assert error.strip() in ("", module.huey.jobs()[0].id)
+
+
+def test_a_log_file_that_cannot_be_written_is_an_error_of_one_line(shop: Shop) -> None:
+    done = shop.run("run", "-l", "nowhere/consumer.log")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: the log file cannot be written:")

@@ -1,0 +1,274 @@
+"""The documentation is true: its examples run, its tables are the code's, its links and names exist.
+
+How an example is marked. A Python block whose first line is `# app.py` (or any other file name) is that file;
+`# app.py, continued` is its next part. A shell block with a line `huey_consumer …` says how the consumer is
+started. `try.py` is run beside it and has to print what stands behind its prints, as in
+`print(add(1, 2))  # 3`; `test_….py` is run by pytest. Other blocks are fragments, for reading only.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import inspect
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nephew import errors
+from nephew.consumer import LAST_CALL
+from nephew.options import HUEY_OPTIONS, TaskOptions
+from nephew.settings import Settings, names
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+
+#: Written by others, or made by programs.
+OTHERS = {"benchmarks.md", "cli.md"}
+
+PAGES = sorted([ROOT / "README.md", *(page for page in DOCS.glob("*.md") if page.name not in OTHERS)])
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# (\w+\.py)(, continued)?\n")
+
+Files = dict[str, str]
+
+
+# -- examples ----------------------------------------------------------------------------------------
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    """The fenced blocks of a kind."""
+    return [text for found, text in FENCE.findall(page.read_text()) if found == kind]
+
+
+def files(page: Path) -> Files:
+    """The files that the Python blocks of a page make up."""
+    found: Files = {}
+    for block in blocks(page, "python"):
+        head = FILE.match(block)
+        if head is None:
+            continue
+        name, continued = head.groups()
+        assert bool(continued) == (name in found), f"{page.name}: `# {name}` is begun twice or continued before"
+        found[name] = f"{found[name]}\n\n{block}" if continued else block
+    return found
+
+
+def command(page: Path) -> tuple[dict[str, str], list[str]]:
+    """The first consumer command of a page, and the variables set before it."""
+    lines = "\n".join(blocks(page, "sh")).splitlines()
+    line = next(line for line in lines if re.match(r"(\w+=\S+ )*huey_consumer app\.huey\b", line))
+    words = shlex.split(line, comments=True)
+    start = words.index("huey_consumer")
+    return dict(word.split("=", 1) for word in words[:start]), words[start + 1 :]
+
+
+def runnable(file: str) -> list[Path]:
+    return [page for page in PAGES if any(name.startswith(file) for name in files(page))]
+
+
+@pytest.mark.parametrize("page", runnable("try"), ids=lambda page: page.stem)
+def test_the_example_of_the_page_works(page: Path, tmp_path: Path) -> None:
+    for name, text in files(page).items():
+        (tmp_path / name).write_text(text)
+
+    with consumer(page, tmp_path) as process:
+        printed = run("try.py", cwd=tmp_path)
+        process.send_signal(signal.SIGTERM)
+        exit_code = process.wait(timeout=20)
+
+    assert printed.splitlines() == promised_lines(files(page)["try.py"])
+    assert exit_code == 0, (tmp_path / "output").read_text()
+
+
+@pytest.mark.parametrize("page", runnable("test_"), ids=lambda page: page.stem)
+def test_the_tests_of_the_page_pass(page: Path, tmp_path: Path) -> None:
+    for name, text in files(page).items():
+        (tmp_path / name).write_text(text)
+
+    run("-m", "pytest", "-q", "-p", "no:cacheprovider", ".", cwd=tmp_path)
+
+
+@contextmanager
+def consumer(page: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The consumer as the page starts it."""
+    variables, arguments = command(page)
+    with open(folder / "output", "wb") as output:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("huey_consumer"), *arguments],
+            cwd=folder,
+            env=environment() | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def promised_lines(code: str) -> list[str]:
+    """What the code says that it prints: the comment behind each print."""
+    prints = re.findall(r"^\s*print\(", code, re.MULTILINE)
+    promised = re.findall(r"^\s*print\(.*\)\s+# (.+)$", code, re.MULTILINE)
+    assert promised and len(promised) == len(prints), "each print tells behind it what it prints"
+    return promised
+
+
+def run(*arguments: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment(), capture_output=True, text=True, timeout=60
+    )
+    log = cwd / "output"
+    said = log.read_text() if log.exists() else ""
+    assert done.returncode == 0, f"{arguments} failed:\n{done.stdout}{done.stderr}\n{said}"
+    return done.stdout
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_of_python_can_be_read(page: Path) -> None:
+    for block in blocks(page, "python"):
+        ast.parse(block)
+
+
+# -- tables ------------------------------------------------------------------------------------------
+
+
+def test_the_settings_are_listed_with_their_defaults() -> None:
+    rows = re.findall(r"^\| `(NEPHEW_\w+)` \| (.*?) \|", (DOCS / "deployment.md").read_text(), re.MULTILINE)
+    defaults = {variable: text.strip("` ") for variable, text in rows}
+
+    for variable in ("NEPHEW_URL", "NEPHEW_APP"):  # which are no settings of an instance
+        del defaults[variable]
+    assert sorted(defaults) == sorted(f"NEPHEW_{name.upper()}" for name in names())
+    for variable, text in defaults.items():
+        written_out = "" if text == "empty" else text
+        assert Settings.load({variable: written_out}, {}) == Settings(), f"{variable} is not {text!r}"
+
+
+def test_the_options_of_tasks_are_listed() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", (DOCS / "tasks.md").read_text(), re.MULTILINE)
+
+    assert sorted(listed) == sorted([*HUEY_OPTIONS, *inspect.signature(TaskOptions).parameters])
+
+
+def test_the_systemd_unit_waits_for_the_drain() -> None:
+    (text,) = blocks(DOCS / "deployment.md", "ini")
+    unit = configparser.ConfigParser(strict=True)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(text)
+
+    assert "huey_consumer" in unit["Service"]["ExecStart"]
+    assert int(unit["Service"]["TimeoutStopSec"]) > Settings().drain + LAST_CALL
+
+
+# -- names and links ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        if "://" in path or Path(path).name in OTHERS:
+            continue
+        found = page.parent / path if path else page
+        assert found.exists(), f"{page.name} links to {target}, which does not exist"
+        assert not anchor or anchor in anchors(found), f"{page.name} links to {target}: no such heading"
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    promised = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (DOCS / "guarantees.md").read_text())
+
+    assert len(promised) > 20
+    missing = [f"{path}::{name}" for path, name in promised if not has_test(ROOT / path, name)]
+    assert not missing, f"docs/guarantees.md names tests that do not exist: {missing}"
+
+
+def has_test(path: Path, name: str) -> bool:
+    return path.exists() and re.search(rf"^def {name}\(", path.read_text(), re.MULTILINE) is not None
+
+
+def test_every_module_is_in_the_map() -> None:
+    mapped = set(re.findall(r"^\| `(nephew/[\w/.]+)` \|", (DOCS / "internals.md").read_text(), re.MULTILINE))
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "nephew").rglob("*.py")}
+
+    folders = {entry for entry in mapped if entry.endswith("/")}
+    covered = {module for module in modules if any(module.startswith(folder) for folder in folders)}
+    unmapped = {module for module in modules - mapped - covered if not module.endswith("__init__.py")}
+    assert not unmapped, f"docs/internals.md does not say what these modules do: {sorted(unmapped)}"
+    assert mapped - folders <= modules, f"there are no modules {sorted(mapped - folders - modules)}"
+
+
+def test_every_function_that_the_internals_name_exists() -> None:
+    known = Names()
+
+    named = re.findall(r"`([A-Za-z_]\w*(?:\.\w+)*)\(?\)?`", (DOCS / "internals.md").read_text())
+
+    unknown = sorted({name for name in named if not known.has(name)})
+    assert not unknown, f"docs/internals.md names what nephew does not have: {unknown}"
+
+
+class Names:
+    """What the source of nephew defines: classes with their members, functions, constants, modules."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, set[str]] = {}
+        self.plain: set[str] = {*names(), *vars(errors)}
+        for path in (ROOT / "nephew").rglob("*.py"):
+            self.plain |= {path.stem, path.parent.name}
+            self._read(ast.parse(path.read_text()))
+
+    def _read(self, tree: ast.AST) -> None:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                self.plain.add(node.name)
+                self.members.setdefault(node.name, set()).update(_defined(node))
+                self.members[node.name] |= {base.id for base in node.bases if isinstance(base, ast.Name)}
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                self.plain |= {node.name, *(a.arg for a in node.args.args + node.args.kwonlyargs)}
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                self.plain.add(node.id)
+
+    def has(self, name: str) -> bool:
+        """Whether a name, or a class and its member, is defined; lower-case words may be anything's."""
+        first, _, member = name.rpartition(".")
+        owner = first.rpartition(".")[2]
+        if owner and owner[0].isupper():
+            return member in self._all_members(owner)
+        return bool(owner) or name in self.plain or name.islower()
+
+    def _all_members(self, cls: str) -> set[str]:
+        own = self.members.get(cls, set())
+        return own.union(*(self._all_members(base) for base in own if base in self.members and base != cls))
+
+
+def _defined(cls: ast.ClassDef) -> set[str]:
+    found = set()
+    for node in ast.walk(cls):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.id if isinstance(node, ast.Name) else node.attr)
+    return found
