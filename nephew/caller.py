@@ -37,7 +37,7 @@ class Caller:
             try:
                 task = decode(self.huey, found[0])
             except NephewError as error:
-                self.huey.settle(execution.parked(found[0], error))
+                self.huey.settle(execution.unreadable(found[0], error))
                 continue
             task.nephew_claim = found[0]
             return task

@@ -166,6 +166,7 @@ def finish(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished
         return _failed(huey, claimed, task, ran, ran.error)
     except EncodeError as error:  # the function has put something into its arguments that cannot be stored
         task.retries = 0
+        error.__cause__ = ran.error
         return _failed(huey, claimed, task, ran, error)
 
 
@@ -184,11 +185,15 @@ def given_back(claimed: Claimed) -> Outcome:
     return Outcome(claimed.seq, claimed.id, claimed.claim, State.QUEUED)
 
 
-def parked(claimed: Claimed, error: NephewError) -> Finished:
+def parked(claimed: Claimed, reason: str) -> Outcome:
     """A job that cannot be run here now; it is kept with its bytes."""
+    return Outcome(claimed.seq, claimed.id, claimed.claim, State.PARKED, reason=reason)
+
+
+def unreadable(claimed: Claimed, error: NephewError) -> Finished:
+    """A job that could not be decoded here; it is parked."""
     log.warning("Job %s is parked: %s", claimed.id, error, extra=job_extra(claimed_job(claimed)))
-    reason = f"{type(error).__name__}: {error}"
-    return Finished(Outcome(claimed.seq, claimed.id, claimed.claim, State.PARKED, reason=reason))
+    return Finished(parked(claimed, f"{type(error).__name__}: {error}"))
 
 
 def ended_unrun(
@@ -385,8 +390,9 @@ def _again(
     options = options_of(task)
     task.retries -= 1
     if eta is None and task.retry_delay:
-        delay = _capped(float(task.retry_delay), options.retry_max_delay)
-        eta = huey._get_timestamp() + dt.timedelta(seconds=delay * (1 + random.random() * options.retry_jitter))
+        most = None if options.retry_max_delay is None else options.retry_max_delay / (1 + options.retry_jitter)
+        delay = _capped(float(task.retry_delay), most) * (1 + random.random() * options.retry_jitter)
+        eta = huey._get_timestamp() + dt.timedelta(seconds=delay)
         if task.retry_backoff:
             task.retry_delay = _capped(task.retry_delay * task.retry_backoff, options.retry_max_delay)
     if eta is not None:

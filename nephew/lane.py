@@ -117,7 +117,7 @@ class Lane:
         try:
             task = decode(self.huey, claimed)
         except NephewError as error:
-            self._settle(execution.parked(claimed, error))
+            self._settle(execution.unreadable(claimed, error))
             return
         try:
             finished = execution.perform(

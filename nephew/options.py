@@ -53,7 +53,7 @@ class TaskOptions:
     :ivar unique: True, or a function of the call's arguments that returns the key: while a job with that
         key is unfinished, a second call returns the first one's handle.
     :ivar retry_jitter: each retry delay is lengthened by a random share of up to this fraction (0.0 to 1.0).
-    :ivar retry_max_delay: the longest wait between two attempts, in seconds; None: no limit.
+    :ivar retry_max_delay: the longest wait between two attempts, jitter included, in seconds; None: no limit.
     :ivar retry_on: only these exceptions are retried; None: all.
     :ivar no_retry_on: these exceptions are never retried.
     :ivar max_crashes: how often a job may kill its worker; None: the instance's setting.

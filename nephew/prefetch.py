@@ -14,7 +14,9 @@ class Prefetch:
     def __init__(self, most: int, seconds: float) -> None:
         self._most, self._seconds = most, seconds
         self._means: dict[str, float] = {}
+        #: The mean of the slowest task since the last claim; idle looks leave it as it is.
         self._slowest = SHORT
+        self._is_old = True
         self._size = 1
 
     def note(self, task: str, duration: float) -> None:
@@ -22,7 +24,8 @@ class Prefetch:
         mean = self._means.get(task)
         mean = duration if mean is None else mean + WEIGHT * (duration - mean)
         self._means[task] = mean
-        self._slowest = max(self._slowest, mean)
+        self._slowest = mean if self._is_old else max(self._slowest, mean)
+        self._is_old = False
 
     def size(self) -> int:
         """How many jobs the next claim may take; grows by doubling while all that is run stays short."""
@@ -30,7 +33,7 @@ class Prefetch:
             size = 1
         else:
             size = min(self._size * 2, self._most, self._fitting())
-        self._size, self._slowest = size, 0.0
+        self._size, self._is_old = size, True
         return size
 
     def _fitting(self) -> int:

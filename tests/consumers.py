@@ -248,9 +248,7 @@ class Bench:
     def claimed(self) -> int:
         """How many unfinished jobs a worker holds."""
         return int(
-            self.scalar(
-                "SELECT count(*) FROM nephew_job WHERE name = ? AND worker IS NOT NULL AND finished_at IS NULL"
-            )
+            self.scalar("SELECT count(*) FROM nephew_job WHERE name = ? AND worker IS NOT NULL AND finished_at IS NULL")
         )
 
     def logs(self) -> str:
@@ -279,7 +277,7 @@ class Bench:
         assert self.claimed() == 0, "a claim is left"
         assert not self.huey.backend.locks(), "a lock is held"
         self.huey.sign_off()
-        workers = [row for row in self.huey.backend.workers()]
+        workers = self.huey.backend.workers()
         assert not workers, f"registered: {workers}"
         left = [path.name for path in self.run_dir.iterdir()] if self.run_dir.exists() else []
         assert not left, f"left in the run dir: {left}"

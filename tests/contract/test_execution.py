@@ -256,7 +256,7 @@ def test_a_job_that_cancels_itself_is_cancelled_unless_it_has_retries(huey: Neph
 
 
 def test_the_error_handlers_of_several_attempts_are_separate_jobs(make_huey, work: Work):
-    huey = make_huey(store_intermediate_errors=True)
+    huey = make_huey()
     told: list[str] = []
     handle = huey.task(name="handle")(lambda error: told.append(str(error)))
 
@@ -272,7 +272,8 @@ def test_the_error_handlers_of_several_attempts_are_separate_jobs(make_huey, wor
     assert len({found.id for found in huey.jobs(task="handle")}) == 3
 
 
-def test_an_error_handler_is_called_once_when_no_retry_is_left(huey: Nephew, work: Work):
+def test_an_error_handler_may_be_called_only_when_no_retry_is_left(make_huey, work: Work):
+    huey = make_huey(store_intermediate_errors=False)
     told: list[str] = []
     handle = huey.task(name="handle")(lambda where, error: told.append(f"{where} {error}"))
 

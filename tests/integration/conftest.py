@@ -38,9 +38,7 @@ def sqlite_bench(request: pytest.FixtureRequest, sqlite_url: str, name: str, tmp
 
 
 @pytest.fixture
-def postgres_bench(
-    request: pytest.FixtureRequest, postgres_url: str, name: str, tmp_path: Path
-) -> Iterator[Bench]:
+def postgres_bench(request: pytest.FixtureRequest, postgres_url: str, name: str, tmp_path: Path) -> Iterator[Bench]:
     with open_bench(request, postgres_url, name, tmp_path) as opened:
         yield opened
 

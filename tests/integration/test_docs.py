@@ -106,7 +106,7 @@ def consumer(page: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
             [Path(sys.executable).with_name("huey_consumer"), *arguments],
             cwd=folder,
-            env=environment() | variables,
+            env=environment(folder) | variables,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -130,7 +130,7 @@ def promised_lines(code: str) -> list[str]:
 
 def run(*arguments: str, cwd: Path) -> str:
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=environment(), capture_output=True, text=True, timeout=60
+        [sys.executable, *arguments], cwd=cwd, env=environment(cwd), capture_output=True, text=True, timeout=60
     )
     log = cwd / "output"
     said = log.read_text() if log.exists() else ""
@@ -138,8 +138,9 @@ def run(*arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT)}
+def environment(folder: Path) -> dict[str, str]:
+    """The example's folder comes first: the checkout, where nephew is, has an `app` as well."""
+    return os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -8,8 +8,6 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.consumers import Bench, Run, await_gone
 from tests.eventually import eventually
 
@@ -150,9 +148,7 @@ def test_a_kill_repeats_no_more_than_what_had_just_finished(bench: Bench) -> Non
     assert len({run.key for run in bench.runs("ended")}) == 3000
 
 
-def test_every_job_ends_while_workers_are_killed_at_random(
-    bench: Bench, long: bool, record_property: object
-) -> None:
+def test_every_job_ends_while_workers_are_killed_at_random(bench: Bench, long: bool) -> None:
     jobs, pause, seconds = (10_000, 1.0, 0.004) if long else (2_000, 0.5, 0.002)
     consumer = bench.consumer("process", 2, max_crashes=50)
     _enqueue(bench, jobs, seconds)

@@ -9,7 +9,7 @@ from tests.consumers import Bench
 from tests.eventually import eventually
 
 #: A short lease; the heartbeat shows a worker whose own threads cannot run.
-SHORT = {"lease": 2, "heartbeat": 0.5, "reaper": 0.5}
+SHORT = {"lease": 1.2, "heartbeat": 0.3, "reaper": 0.3}
 
 
 def test_a_stopped_workers_jobs_are_taken_over_and_its_late_end_is_dropped(bench: Bench) -> None:
@@ -75,12 +75,12 @@ def test_a_stopped_consumer_is_taken_over_by_another(cell: tuple[Bench, str]) ->
 def test_a_job_inside_one_c_call_longer_than_its_lease_runs_once(cell: tuple[Bench, str]) -> None:
     bench, kind = cell
     bench.consumer(kind, 1, **SHORT)
-    result = bench.tasks.hold("hold", 3.5)
+    result = bench.tasks.hold("hold", 2.6)
     began = bench.await_run("began", "hold")
     bench.consumer(kind, 1, **SHORT)
 
     ended = bench.await_run("ended", "hold", timeout=90)
 
-    assert ended.at - began.at > 2.5, "the call was shorter than the lease"
+    assert ended.at - began.at > 1.5, "the call was shorter than the lease"
     job = bench.await_state(result, "succeeded")
     assert (len(bench.runs("began", "hold")), job.crashes) == (1, 0)

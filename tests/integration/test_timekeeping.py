@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import pairwise
 
 from tests.consumers import Bench
 from tests.eventually import eventually
@@ -16,12 +17,12 @@ def test_two_consumers_enqueue_each_tick_once(bench: Bench) -> None:
     bench.consumer("process", 1, environment=CLOCK)
     bench.consumer("thread", 1, environment=CLOCK)
 
-    eventually(lambda: len(bench.runs("tick")) >= 4, 30)
+    eventually(lambda: len(bench.runs("tick")) >= 3, 30)
 
     ticks = bench.runs("tick")
     assert max(Counter(round(tick.at) for tick in ticks).values()) == 1, ticks
     due = bench.column("SELECT due FROM nephew_tick WHERE name = ? ORDER BY due")
-    assert all(later - earlier >= 1 for earlier, later in zip(due, due[1:], strict=False))
+    assert all(later - earlier >= 1 for earlier, later in pairwise(due))
     for consumer in bench.consumers:
         assert consumer.stop() == 0
     written = bench.scalar("SELECT count(*) FROM nephew_tick WHERE name = ?")
@@ -45,7 +46,8 @@ def test_delayed_jobs_run_at_their_time(cell: tuple[Bench, str]) -> None:
     runs = bench.runs("ran")
     assert [run.key for run in runs] == list(due)
     late = [run.at - due[run.key] for run in runs]
-    assert all(0 <= seconds < 0.5 for seconds in late), late
+    # Not before, either: but for what two clocks can be told apart.
+    assert all(-0.01 < seconds < 0.5 for seconds in late), late
     assert sorted(late)[4] < 0.1, late  # within 50 ms on a quiet machine
 
 
@@ -65,12 +67,14 @@ def test_a_parked_job_is_released_when_a_consumer_knows_its_task(bench: Bench) -
     result = added_later("early")
     job = bench.await_state(result, "parked")
     assert "added_later" in str(job.reason)
+    assert older.stop() == 0
 
+    started = time.time()
     bench.consumer("process", 1, app="newer")
 
     job = bench.await_state(result, "succeeded")
     assert job.result == "early"
-    assert older.is_running()
+    assert bench.runs("ran")[0].at - started < 4, "not released at the start, but by a later look"
 
 
 def test_consumers_of_two_versions_lose_nothing(bench: Bench) -> None:

@@ -98,9 +98,7 @@ def test_a_database_that_goes_away_loses_and_fails_nothing(
     bench.await_state(later, "succeeded")
 
 
-def test_a_consumer_started_before_its_database_waits_for_it(
-    postgres_bench: Bench, postgres: PostgresServer
-) -> None:
+def test_a_consumer_started_before_its_database_waits_for_it(postgres_bench: Bench, postgres: PostgresServer) -> None:
     bench = postgres_bench
     result = bench.tasks.note("early")
     bench.huey.backend.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import tempfile
 import threading
@@ -27,6 +28,8 @@ except ImportError:  # the extra `postgres` is not installed
 
 Run = Callable[..., Any]
 
+#: Passwords that a PostgreSQL URI carries in its query, or a connection string as words.
+SECRET = re.compile(r"(password=)('[^']*'|[^&\s]*)", re.IGNORECASE)
 #: The first SQLite that knows RETURNING and MATERIALIZED.
 OLDEST_SQLITE = (3, 35, 0)
 #: Seconds to wait for SQLite's write lock before giving up.
@@ -207,9 +210,13 @@ class Postgres(Dialect):
         return text, (channel(name),)
 
     def offset(self, run: Run) -> float:
-        before = time.time()
-        (theirs,) = run("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
-        return float(theirs) - (before + time.time()) / 2
+        measured = []
+        for _ in range(2):  # the first may have had to connect, and then says too much
+            before = time.time()
+            (theirs,) = run("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+            after = time.time()
+            measured.append((after - before, float(theirs) - (before + after) / 2))
+        return min(measured)[1]
 
     def is_broken(self, error: BaseException) -> bool:
         if psycopg is None or not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
@@ -306,7 +313,7 @@ def _postgres(url: str) -> Dialect:
 
 def _place(url: Any) -> str:
     """A URL or file name without its password."""
-    text = str(url)
+    text = SECRET.sub(r"\1…", str(url))
     if "://" not in text:
         return text
     try:
