@@ -84,8 +84,18 @@ def perform(
 ) -> Finished:
     """begin → run → finish: all that happens to a job between its claim and its settle.
 
+    Whatever else goes wrong on the way (a key function that raises, say) fails this job and not its worker.
+
     :raises ShutDown: when the worker must end now; the job is to be given back (`interrupted`).
     """
+    try:
+        return _perform(huey, claimed, task, timestamp, watch)
+    except Exception as error:
+        log.exception("Job %s could not be brought to its end; it is failed.", claimed.id)
+        return _broken(huey, claimed, task, error)
+
+
+def _perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime, watch: Watch) -> Finished:
     not_run = begin(huey, claimed, task, timestamp)
     if not_run is not None:
         return not_run
@@ -326,6 +336,22 @@ def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: Bas
         outcome, told = _again(huey, claimed, task, outcome, retry_eta)
         news += told
     return Finished(outcome, task, tuple(news), (None, error), _chord_callback(task) if final else None)
+
+
+def _broken(huey: Nephew, claimed: Claimed, task: HueyTask, error: Exception) -> Finished:
+    """A job whose own end cannot be worked out: failed, and so is what waits for it, as far as that can be told."""
+    failed = Error(_described(huey, task, error))
+    reason = f"its end could not be worked out: {failed.metadata['error']}"
+    try:
+        outcome = ended_unrun(huey, claimed, task, State.FAILED, reason, failed)
+    except Exception as again:
+        log.warning("Nor could what follows job %s be ended: %r", claimed.id, again)
+        outcome = ended_unrun(huey, claimed, None, State.FAILED, reason, failed)
+    now = time.time()
+    outcome = outcome._replace(
+        counted=True, started_at=now, finished_at=now, attempt="failed", traceback=failed.metadata["traceback"]
+    )
+    return Finished(outcome, task, ((S.SIGNAL_ERROR, task, error),), (None, error))
 
 
 def _judge(

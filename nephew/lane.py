@@ -95,7 +95,7 @@ class Lane:
         """
         if claimed.alone:
             self._run_alone(claimed, timestamp)
-        elif len(self.worker.lanes) > 1:
+        elif self.worker.slots > 1:
             with self.worker.gate.together():
                 self._run(claimed, timestamp)
         else:

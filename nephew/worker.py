@@ -28,7 +28,7 @@ class Worker:
     """What all threads of this process share that claim jobs of one instance.
 
     :ivar incarnation: random; known to the consumer before the process exists.
-    :ivar lanes: one for each thread that runs jobs.
+    :ivar lanes: one for each thread that runs jobs; `slots` is how many there may be.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Worker:
         self.ledger = Ledger(self._settle)
         self.lanes: list[Lane] = []
         self._free_slots = list(range(slots))[::-1]
-        self._slots = slots
+        self.slots = slots
         self._claims = itertools.count(1)
         self._settles = itertools.count(1)
         self._unanswered: int | None = None
@@ -74,7 +74,7 @@ class Worker:
             settings, backend = self.huey.settings, self.backend
             if self._presence is None:
                 folder = settings.run_dir or backend.run_dir()
-                self._presence = Presence(folder, self.incarnation, self._slots)
+                self._presence = Presence(folder, self.incarnation, self.slots)
             self._number = backend.register(
                 WorkerRecord(
                     0,

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from nephew.backends.contract import Backend, Claimed, Died, NewJob, Outcome, Settled, WorkerRecord
-from nephew.execution import given_back, parked
 from nephew.job import State, new_id
 
-__all__ = ["Hand", "again", "failed", "given_back", "job", "jobs", "parked", "record", "succeeded"]
+__all__ = ["Hand", "again", "failed", "fails", "given_back", "job", "jobs", "parked", "record", "succeeded"]
 
 
 def job(id: str | None = None, **changes: Any) -> NewJob:
@@ -24,9 +23,9 @@ def jobs(*ids: str, **changes: Any) -> list[NewJob]:
 
 def record(**changes: Any) -> WorkerRecord:
     """A worker that is not registered yet, on a host of which nothing else is known."""
-    return WorkerRecord(
-        0, uuid.uuid4().hex, "parent", "host", "boot", "pids", 7, "", "thread", "", 0.0, 0.0
-    )._replace(**changes)
+    return WorkerRecord(0, uuid.uuid4().hex, "parent", "host", "boot", "pids", 7, "", "thread", "", 0.0, 0.0)._replace(
+        **changes
+    )
 
 
 def succeeded(claimed: Claimed, **changes: Any) -> Outcome:
@@ -41,6 +40,19 @@ def failed(claimed: Claimed, **changes: Any) -> Outcome:
 def again(claimed: Claimed, **changes: Any) -> Outcome:
     """A failed attempt that is followed by another one."""
     return failed(claimed)._replace(state=State.QUEUED, payload=b"next attempt")._replace(**changes)
+
+
+def given_back(claimed: Claimed) -> Outcome:
+    return Outcome(claimed.seq, claimed.id, claimed.claim, State.QUEUED)
+
+
+def parked(claimed: Claimed, reason: str) -> Outcome:
+    return Outcome(claimed.seq, claimed.id, claimed.claim, State.PARKED, reason=reason)
+
+
+def fails(*args: Any, **kwargs: Any) -> None:
+    """The function of a task."""
+    raise ValueError("oops")
 
 
 def _ended(claimed: Claimed, state: State) -> Outcome:

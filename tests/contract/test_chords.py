@@ -71,9 +71,7 @@ def test_twenty_members_settled_at_once_from_many_connections_call_back_once(bac
 
         def settle(index: int, claims=claims, cid=cid, callback=callback) -> int:
             replies = [
-                hands[index].settle(
-                    succeeded(claimed, chord_mark=mark(cid, index * 2 + place, members, callback))
-                )
+                hands[index].settle(succeeded(claimed, chord_mark=mark(cid, index * 2 + place, members, callback)))
                 for place, claimed in enumerate(claims[index])
             ]
             return sum(len(reply.enqueued) for reply in replies)

@@ -86,9 +86,7 @@ def test_a_server_that_cannot_be_reached_is_an_error_of_ours_that_names_it(make_
     assert "secret" not in str(caught.value)
 
 
-def test_a_file_that_cannot_be_made_is_an_error_of_ours_that_names_it(
-    make_huey: Callable[..., Nephew], tmp_path: Path
-):
+def test_a_file_that_cannot_be_made_is_an_error_of_ours_that_names_it(make_huey: Callable[..., Nephew], tmp_path: Path):
     huey = make_huey(url=f"sqlite:///{tmp_path}/missing/jobs.db")
     task = huey.task()(lambda: None)
 
@@ -96,9 +94,7 @@ def test_a_file_that_cannot_be_made_is_an_error_of_ours_that_names_it(
         task()
 
 
-def test_two_instances_in_one_database_never_see_each_other(
-    make_huey: Callable[..., Nephew], name: str, work: Work
-):
+def test_two_instances_in_one_database_never_see_each_other(make_huey: Callable[..., Nephew], name: str, work: Work):
     mine, theirs = make_huey(f"{name}-mine"), make_huey(f"{name}-theirs")
     ran: list[str] = []
     my_task = mine.task(name="job", unique=True)(lambda: ran.append("mine"))
@@ -141,9 +137,7 @@ def test_the_same_id_may_be_used_by_two_instances(make_huey: Callable[..., Nephe
     assert [entry.duplicate for entry in stored] == [False, False]
 
 
-def test_immediate_mode_runs_at_the_call_and_keeps_nothing_in_the_store(
-    make_huey: Callable[..., Nephew], work: Work
-):
+def test_immediate_mode_runs_at_the_call_and_keeps_nothing_in_the_store(make_huey: Callable[..., Nephew], work: Work):
     huey = make_huey()
     add = huey.task()(lambda a, b: a + b)
     huey.immediate = True

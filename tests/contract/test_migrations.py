@@ -57,7 +57,9 @@ def test_processes_that_migrate_at_once_do_not_disturb_each_other(empty_url: str
     command = [sys.executable, "-c", MIGRATE, empty_url]
     with ThreadPoolExecutor(4) as pool:
         processes = [
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
             for _ in range(4)
         ]
         for process in processes:

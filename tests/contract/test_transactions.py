@@ -56,7 +56,8 @@ def titles(db: peewee.Database) -> list[str]:
     return [row[0] for row in db.execute_sql("SELECT title FROM todo").fetchall()]
 
 
-def test_what_is_enqueued_inside_a_transaction_is_committed_with_it(huey: Nephew, remind: Task, make_huey: Callable[..., Nephew], db: peewee.Database, work: Work
+def test_what_is_enqueued_inside_a_transaction_is_committed_with_it(
+    huey: Nephew, remind: Task, make_huey: Callable[..., Nephew], db: peewee.Database, work: Work
 ):
     consumer = make_huey()
     with immediate(db):
@@ -84,7 +85,8 @@ def test_what_is_enqueued_inside_a_transaction_is_rolled_back_with_it(huey: Neph
     assert len(huey) == 0
 
 
-def test_an_inner_transaction_that_is_rolled_back_takes_only_its_own_jobs_with_it(huey: Nephew, remind: Task, db: peewee.Database
+def test_an_inner_transaction_that_is_rolled_back_takes_only_its_own_jobs_with_it(
+    huey: Nephew, remind: Task, db: peewee.Database
 ):
     with immediate(db):
         kept = remind("kept")
@@ -170,7 +172,8 @@ def test_a_proxy_may_be_initialised_after_the_instance_was_made(
     assert result.get() == 42
 
 
-def test_another_thread_that_waits_for_the_write_lock_does_not_hold_up_who_has_it(huey: Nephew, remind: Task, db: peewee.Database
+def test_another_thread_that_waits_for_the_write_lock_does_not_hold_up_who_has_it(
+    huey: Nephew, remind: Task, db: peewee.Database
 ):
     """On SQLite: the waiting thread sleeps in the driver, and must not keep ours from finishing meanwhile."""
     begun = threading.Event()
@@ -195,9 +198,7 @@ def test_another_thread_that_waits_for_the_write_lock_does_not_hold_up_who_has_i
     assert len(huey) == 42
 
 
-def test_a_deferred_transaction_of_sqlite_is_told_what_to_do(
-    make_huey: Callable[..., Nephew], sqlite_url: str
-):
+def test_a_deferred_transaction_of_sqlite_is_told_what_to_do(make_huey: Callable[..., Nephew], sqlite_url: str):
     db, writer = open_database(sqlite_url), open_backend("writer", sqlite_url, None, None, "", Settings())
     huey = make_huey(database=db)
     task = huey.task(name="remind")(lambda: None)
@@ -213,7 +214,8 @@ def test_a_deferred_transaction_of_sqlite_is_told_what_to_do(
     assert len(huey) == 0
 
 
-def test_a_transaction_that_has_failed_on_the_server_is_an_error_of_ours(huey: Nephew, remind: Task, db: peewee.Database
+def test_a_transaction_that_has_failed_on_the_server_is_an_error_of_ours(
+    huey: Nephew, remind: Task, db: peewee.Database
 ):
     if isinstance(db, peewee.SqliteDatabase):
         return  # a failed statement leaves SQLite's transaction usable

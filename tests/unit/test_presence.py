@@ -166,7 +166,13 @@ def test_a_full_disk_is_an_error_of_ours_and_no_bus_error(tmp_path: Path):
     full = tmp_path / "full"
     full.mkdir()
     mounted = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs -o size=16k tmpfs {full} && exec {sys.executable} - {full}"],
+        [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            f"mount -t tmpfs -o size=16k tmpfs {full} && exec {sys.executable} - {full}",
+        ],
         input=FULL_DISK,
         capture_output=True,
         text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -15,6 +16,9 @@ from nephew.backends.sql.dialects import Dialect
 from nephew.errors import BackendError, SchemaError
 
 log = logging.getLogger("huey.nephew.sql")
+
+#: How often a step is tried again that lost a deadlock to another.
+MOST_MEETINGS = 6
 
 T = TypeVar("T")
 Run = Callable[..., Any]
@@ -96,14 +100,20 @@ class Connected:
         return cursor
 
     def _repeated(self, step: Callable[[], T], again: Callable[[], T] | None = None) -> T:
+        """Repeat a step whose connection was lost, once, and one that met another transaction, a few times."""
         inside = self.database.in_transaction()
-        try:
-            return self._guarded(step)
-        except BackendError as error:
-            if inside or not self.dialect.is_broken(_root(error)):
-                raise
-            log.info("The connection to the database was lost (%s); connecting again.", _root(error))
-            return self._guarded(again or step)
+        for meetings in range(MOST_MEETINGS):
+            try:
+                return self._guarded(step)
+            except BackendError as error:
+                root = _root(error)
+                if not inside and self.dialect.is_broken(root):
+                    log.info("The connection to the database was lost (%s); connecting again.", root)
+                    break
+                if inside or not self.dialect.is_conflict(root):
+                    raise
+                time.sleep(random.random() * 0.01 * 2**meetings)
+        return self._guarded(again or step)
 
     def _guarded(self, step: Callable[[], T]) -> T:
         inside = self.database.in_transaction()

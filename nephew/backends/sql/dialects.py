@@ -86,6 +86,10 @@ class Dialect:
         """Whether the connection is gone and a new one may do."""
         return False
 
+    def is_conflict(self, error: BaseException) -> bool:
+        """Whether the step was undone for the sake of another transaction, and may be tried again."""
+        return False
+
     def is_deferred_upgrade(self, error: BaseException) -> bool:
         """Whether a caller's read transaction could not become a write transaction."""
         return False
@@ -224,6 +228,9 @@ class Postgres(Dialect):
         # A lock timeout or a deadlock has a code; a connection that is gone has none, or one of class 08 or 57.
         code = getattr(error, "sqlstate", None)
         return code is None or code[:2] in ("08", "57")
+
+    def is_conflict(self, error: BaseException) -> bool:
+        return getattr(error, "sqlstate", None) in ("40001", "40P01")  # serialization failure, deadlock
 
     def watcher(self, name: str) -> Watcher:
         return NotificationWatcher(self.database._connect, channel(name))
