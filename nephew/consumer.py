@@ -6,7 +6,6 @@ Huey's consumer with the loop bodies replaced: the stock `huey_consumer` command
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import os
 import select
@@ -17,192 +16,23 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from huey.consumer import Consumer as HueyConsumer
-from huey.consumer import (
-    ConsumerStopped,
-    ForkSafeFlag,
-    GreenletEnvironment,
-    ProcessEnvironment,
-    ThreadEnvironment,
-    WorkerRecycle,
-)
-from huey.consumer import Worker as HueyWorker
+from huey.consumer import ConsumerStopped
 
 from nephew import logs
-from nephew.backends.contract import Claimed
-from nephew.bell import ForkBell, Lifeline, ThreadBell
-from nephew.errors import BackendError, ConfigError, ShutDown
+from nephew.bell import ForkBell, ThreadBell
+from nephew.environments import ENVIRONMENTS
+from nephew.errors import BackendError, ConfigError
 from nephew.keeper import Keeper
-from nephew.lane import Lane
+from nephew.loop import WorkerLoop
 from nephew.recovery import Reaper, cause_of
 from nephew.scheduler import Scheduler
 from nephew.version import __version__
 from nephew.worker import Worker
 
-try:
-    from gevent import monkey
-except ImportError:  # then Huey refuses greenlets
-    monkey = None
-
 if TYPE_CHECKING:
     from nephew.instance import Nephew
 
 log = logging.getLogger("huey.nephew.consumer")
-
-#: An idle worker looks at the queue this often (seconds) even when nobody woke it.
-IDLE = 1.0
-#: Seconds between the tries of a step while the store cannot be reached: from, to.
-BACKOFF = (0.1, 5.0)
-#: Seconds between the end of the drain and SIGKILL, for `finally` blocks of the interrupted jobs.
-LAST_CALL = 1.0
-
-
-class WorkerLoop(HueyWorker):
-    """What one worker thread, process or greenlet does, over and over: take a job, run it."""
-
-    huey: Nephew
-
-    def __init__(self, consumer: Consumer, **options: Any) -> None:
-        super().__init__(**options)
-        self.consumer = consumer
-        self.incarnation = uuid.uuid4().hex
-        self._lane: Lane | None = None
-        self._pause = BACKOFF[0]
-
-    @property
-    def lane(self) -> Lane:
-        """This loop's hand of jobs, in the process that runs the loop."""
-        if self._lane is None:
-            worker = self.consumer.worker_for(self)
-            self._lane = Lane(worker, self.consumer.keeper, self.consumer.bell)
-        return self._lane
-
-    def initialize(self) -> None:
-        """Start what the loop needs in its process, then Huey's start-up hooks."""
-        self.consumer.keep(self)
-        super().initialize()
-
-    def loop(self, now: dt.datetime | None = None) -> None:
-        """Take and run one job, or wait until there may be one."""
-        self._leave_if_orphaned()
-        try:
-            claimed = self.lane.next()
-            if claimed is not None:
-                self._run_hand(claimed, now)
-        except BackendError as error:
-            self._wait_for_store(error)
-            return
-        except ShutDown:
-            raise KeyboardInterrupt from None  # how Huey's loop is ended
-        self._pause = BACKOFF[0]
-        if claimed is None:
-            self._rest(now)
-
-    def _run_hand(self, claimed: Claimed, now: dt.datetime | None) -> None:
-        """Run a job and those that were claimed with it."""
-        lane = self.lane
-        while True:
-            lane.run(claimed, now)
-            self._count()
-            if not lane.waiting:
-                return
-            following = lane.taken()
-            if following is None:
-                return
-            claimed = following
-
-    def _rest(self, now: dt.datetime | None) -> None:
-        if now is None and not self.stop_flag.is_set():
-            self.consumer.bell.wait(IDLE)
-
-    def _leave_if_orphaned(self) -> None:
-        keeper = self.consumer.keeper
-        if keeper is not None and keeper.orphaned:
-            log.warning("The consumer is gone; this worker ends.")
-            raise KeyboardInterrupt
-
-    def _count(self) -> None:
-        self.task_count += 1
-        if self.max_tasks and self.task_count >= self.max_tasks:
-            log.info("Worker reached max tasks (%d), exiting.", self.max_tasks)
-            raise WorkerRecycle
-
-    def _wait_for_store(self, error: BackendError) -> None:
-        """Nothing is lost meanwhile: claims and finished jobs are kept and the same step is repeated."""
-        log.warning("The store cannot be reached (%s); trying again in %0.1f s.", error, self._pause)
-        self.stop_flag.wait(self._pause)
-        self._pause = min(self._pause * 2, BACKOFF[1])
-
-    def shutdown(self) -> None:
-        """Give back what was not begun, settle what is finished, then Huey's shutdown hooks."""
-        if self._lane is not None:
-            self._lane.close()
-        self.consumer.release(self)
-        super().shutdown()
-
-
-class Threads(ThreadEnvironment):
-    """Workers that are threads of this process."""
-
-
-class Greenlets(GreenletEnvironment):
-    """Workers that are greenlets of this process.
-
-    :raises ConfigError: when gevent has not patched the standard library: a single wait would stop them all.
-    """
-
-    def __init__(self, *signals: Any) -> None:
-        super().__init__(*signals)
-        if not monkey.is_module_patched("threading"):
-            raise ConfigError(
-                "greenlet workers need gevent's patches: let the module of the instance begin with "
-                "`from gevent import monkey; monkey.patch_all()`"
-            )
-
-
-class Processes(ProcessEnvironment):
-    """Workers that are forked from this process and end with it."""
-
-    def __init__(self, *signals: Any) -> None:
-        super().__init__(*signals)
-        self.lifeline = Lifeline()
-        self.interrupting = ForkSafeFlag()
-
-    def init_child(self, process: Any) -> None:
-        """Leave SIGTERM and SIGINT to the consumer: a process group gets them all at once.
-
-        A worker is interrupted by SIGTERM only once the consumer has said so.
-        """
-
-        def interrupt(signum: int, frame: Any) -> None:
-            if self.interrupting.is_set() and process.huey._tasks_in_flight:
-                raise ShutDown
-
-        def leave_it(signum: int, frame: Any) -> None:
-            """Not SIG_IGN, which programs started by a job would inherit."""
-
-        signal.signal(signal.SIGTERM, interrupt)
-        signal.signal(signal.SIGINT, leave_it)
-        signal.signal(signal.SIGHUP, leave_it)
-        signal.set_wakeup_fd(-1)
-        self.lifeline.hold_as_child()
-        process.huey.forked()
-
-    def interrupt_workers(self, procs: list[Any]) -> None:
-        """Stop running jobs; who does not stop is killed."""
-        self.interrupting.set()
-        deadline = time.monotonic() + LAST_CALL
-        for proc in procs:
-            if proc.is_alive():
-                os.kill(proc.pid, signal.SIGTERM)
-        for proc in procs:
-            proc.join(max(0.0, deadline - time.monotonic()))
-        for proc in procs:
-            if proc.is_alive():
-                proc.kill()
-                proc.join()
-
-
-ENVIRONMENTS = {"thread": Threads, "greenlet": Greenlets, "gevent": Greenlets, "process": Processes}
 
 
 class Consumer(HueyConsumer):
@@ -532,6 +362,3 @@ class Consumer(HueyConsumer):
         if self._watcher is not None:
             self._watcher.close()
         self.huey.stop_consuming()
-
-
-__all__ = ["Consumer", "WorkerLoop"]

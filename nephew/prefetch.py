@@ -29,10 +29,8 @@ class Prefetch:
 
     def size(self) -> int:
         """How many jobs the next claim may take; grows by doubling while all that is run stays short."""
-        if self._slowest > SHORT or not self._means:
-            size = 1
-        else:
-            size = min(self._size * 2, self._most, self._fitting())
+        is_known_short = self._slowest <= SHORT and bool(self._means)
+        size = min(self._size * 2, self._most, self._fitting()) if is_known_short else 1
         self._size, self._is_old = size, True
         return size
 

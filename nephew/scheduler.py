@@ -97,7 +97,8 @@ class Scheduler(HueyScheduler):
         dues = [] if due is None else [due]
         if self.periodic:
             dues += [following for _, following in self._looks.values()]
-        return min([LONGEST, *(max(0.0, moment - now) for moment in dues)])
+        reap = max(0.0, self._next_reap - time.monotonic())
+        return min([LONGEST, reap, *(max(0.0, moment - now) for moment in dues)])
 
     def write_ticks(self, moment: float | None = None) -> int:
         """Enqueue the latest tick of each schedule that has come due; how many were ours to write."""

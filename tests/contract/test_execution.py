@@ -105,7 +105,7 @@ def test_progress_that_is_no_fraction_fails_the_job_saying_so(huey: Nephew, work
     result = huey.task()(lambda: current_job().progress(fraction))()
     work(huey)
 
-    with pytest.raises(TaskException, match="expected a progress from 0.0 to 1.0"):
+    with pytest.raises(TaskException, match=r"expected a progress from 0\.0 to 1\.0"):
         result.get()
 
 
@@ -233,9 +233,8 @@ def test_a_revoked_job_that_somebody_runs_again_is_run(huey: Nephew, work: Work)
     assert result.get() == "ran"
 
 
-def test_a_storage_error_before_the_run_gives_back_and_does_not_fail(huey: Nephew, work: Work):
-    task = huey.task()(lambda: "ran")
-    result = task()
+def test_what_was_claimed_and_not_begun_goes_back_when_the_worker_retires(huey: Nephew, work: Work):
+    result = huey.task()(lambda: "ran")()
     claimed = huey.worker.claim(huey.worker.next_claim(), 1)
 
     huey.worker.retire()
@@ -244,3 +243,22 @@ def test_a_storage_error_before_the_run_gives_back_and_does_not_fail(huey: Nephe
     assert result.state == State.QUEUED
     assert work(huey) == 1
     assert huey.job(result.id).attempts[0].number == 1
+
+
+def test_a_pipeline_goes_on_when_its_failed_step_is_run_again_by_hand(huey: Nephew, work: Work):
+    @huey.task()
+    def flaky(value: int) -> int:
+        if current_job().attempt == 1:
+            raise ValueError
+        return value
+
+    add = huey.task(name="add")(lambda value, more: value + more)
+    first, second, third = huey.enqueue(flaky.s(1).then(add, 10).then(add, 100))
+    work(huey)
+    assert (first.state, second.state, third.state) == ("failed", "cancelled", "cancelled")
+
+    huey.retry(first.id)
+    work(huey)
+
+    assert (first.state, second.state, third.state) == ("succeeded",) * 3
+    assert huey.job(third.id).result == 111

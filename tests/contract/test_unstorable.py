@@ -32,7 +32,7 @@ def test_a_result_that_cannot_be_stored_fails_the_job_saying_so(huey: Nephew, wo
     assert work(huey) == 1, "running it again would not make it storable"
 
     assert result.state == State.FAILED
-    with pytest.raises(TaskException, match="EncodeError.*Opaque"):
+    with pytest.raises(TaskException, match=r"EncodeError.*Opaque"):
         result.get()
 
 

@@ -17,14 +17,12 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from nephew import errors
-from nephew.consumer import LAST_CALL
 from nephew.options import HUEY_OPTIONS, TaskOptions
 from nephew.settings import Settings, names
 
@@ -130,7 +128,12 @@ def promised_lines(code: str) -> list[str]:
 
 def run(*arguments: str, cwd: Path) -> str:
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=environment(cwd), capture_output=True, text=True, timeout=60
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment(cwd),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     log = cwd / "output"
     said = log.read_text() if log.exists() else ""
@@ -177,7 +180,8 @@ def test_the_systemd_unit_waits_for_the_drain() -> None:
     unit.read_string(text)
 
     assert "huey_consumer" in unit["Service"]["ExecStart"]
-    assert int(unit["Service"]["TimeoutStopSec"]) > Settings().drain + LAST_CALL
+    (drain,) = re.findall(r"NEPHEW_DRAIN=(\d+)", unit["Service"]["Environment"])
+    assert int(unit["Service"]["TimeoutStopSec"]) >= int(drain) + 5
 
 
 # -- names and links ---------------------------------------------------------------------------------
@@ -222,54 +226,59 @@ def test_every_module_is_in_the_map() -> None:
     assert mapped - folders <= modules, f"there are no modules {sorted(mapped - folders - modules)}"
 
 
-def test_every_function_that_the_internals_name_exists() -> None:
-    known = Names()
+def test_every_name_in_the_internals_exists() -> None:
+    source = Source()
+    named = set(re.findall(r"`([A-Za-z_][\w.]*?)(?:\(.*?\))?`", (DOCS / "internals.md").read_text()))
 
-    named = re.findall(r"`([A-Za-z_]\w*(?:\.\w+)*)\(?\)?`", (DOCS / "internals.md").read_text())
+    unknown = sorted(name for name in named if not source.has(name))
 
-    unknown = sorted({name for name in named if not known.has(name)})
     assert not unknown, f"docs/internals.md names what nephew does not have: {unknown}"
 
 
-class Names:
-    """What the source of nephew defines: classes with their members, functions, constants, modules."""
+class Source:
+    """The names that the source of nephew defines."""
+
+    #: Names that are not ours, by how they begin.
+    OTHERS = ("huey.", "pg_notify", "poll", "stat", "lockf", "json", "code", "LISTEN", "UPDATE", "IMMEDIATE")
 
     def __init__(self) -> None:
-        self.members: dict[str, set[str]] = {}
-        self.plain: set[str] = {*names(), *vars(errors)}
+        self.modules: dict[str, set[str]] = {}
+        self.classes: dict[str, set[str]] = {}
+        self.words: set[str] = set()
         for path in (ROOT / "nephew").rglob("*.py"):
-            self.plain |= {path.stem, path.parent.name}
-            self._read(ast.parse(path.read_text()))
-
-    def _read(self, tree: ast.AST) -> None:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
-                self.plain.add(node.name)
-                self.members.setdefault(node.name, set()).update(_defined(node))
-                self.members[node.name] |= {base.id for base in node.bases if isinstance(base, ast.Name)}
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                self.plain |= {node.name, *(a.arg for a in node.args.args + node.args.kwonlyargs)}
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                self.plain.add(node.id)
+            text = path.read_text()
+            self.words.update(re.findall(r"\w+", text))
+            tree = ast.parse(text)
+            self.modules.setdefault(path.stem, set()).update(defined(tree.body))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ClassDef):
+                    members = self.classes.setdefault(node.name, set())
+                    members.update(
+                        defined(ast.walk(node)),
+                        *([base.id] for base in node.bases if isinstance(base, ast.Name)),
+                    )
 
     def has(self, name: str) -> bool:
-        """Whether a name, or a class and its member, is defined; lower-case words may be anything's."""
-        first, _, member = name.rpartition(".")
-        owner = first.rpartition(".")[2]
-        if owner and owner[0].isupper():
-            return member in self._all_members(owner)
-        return bool(owner) or name in self.plain or name.islower()
+        """Whether a class or module has that member, or a name without a dot is in the source at all."""
+        owner, _, member = name.rpartition(".")
+        if name.startswith(self.OTHERS):
+            return True
+        if not owner:
+            return member in self.words
+        return member in self.modules.get(owner, set()) | self.members(owner)
 
-    def _all_members(self, cls: str) -> set[str]:
-        own = self.members.get(cls, set())
-        return own.union(*(self._all_members(base) for base in own if base in self.members and base != cls))
+    def members(self, cls: str) -> set[str]:
+        """A class's own and its bases'."""
+        own = self.classes.get(cls, set())
+        return own.union(*(self.members(each) for each in own & self.classes.keys() - {cls}))
 
 
-def _defined(cls: ast.ClassDef) -> set[str]:
-    found = set()
-    for node in ast.walk(cls):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
-            found.add(node.id if isinstance(node, ast.Name) else node.attr)
-    return found
+def defined(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """What these nodes define or assign to."""
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (target.attr for target in targets if isinstance(target, ast.Attribute))
+            yield from (target.id for target in targets if isinstance(target, ast.Name))

@@ -62,7 +62,13 @@ def test_a_job_that_outlasts_the_drain_goes_back_uncounted(cell: tuple[Bench, st
     assert (job.state, job.attempts, job.crashes, job.started_at) == ("queued", (), 0, None)
 
 
-@pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)], ids=str)
+@pytest.mark.parametrize(
+    "signals",
+    [
+        pytest.param((signal.SIGTERM, signal.SIGINT), id="SIGTERM-SIGINT"),
+        pytest.param((signal.SIGINT, signal.SIGINT), id="SIGINT-SIGINT", marks=pytest.mark.long),
+    ],
+)
 def test_a_second_signal_ends_it_at_once(cell: tuple[Bench, str], signals: tuple[int, int]) -> None:
     bench, kind = cell
     consumer = bench.consumer(kind, 2, "-t", "60")
@@ -141,7 +147,7 @@ def test_sighup_with_a_job_that_outlasts_the_drain_strands_nothing(cell: tuple[B
     """The new incarnation has the process id and the start time of the old one, whose claim is not its own."""
     bench, kind = cell
     consumer = bench.consumer(kind, 1, "-t", "0.3")
-    long = bench.tasks.spell("long", 2)
+    long = bench.tasks.spell("long", 1.2)
     bench.await_run("began", "long")
 
     consumer.send(signal.SIGHUP)

@@ -7,7 +7,7 @@ import pytest
 from tests.consumers import Bench
 
 
-@pytest.mark.parametrize("kind", ["process", "greenlet"])
+@pytest.mark.parametrize("kind", ["process", pytest.param("greenlet", marks=pytest.mark.long)])
 def test_a_timeout_stops_the_code(bench: Bench, kind: str) -> None:
     bench.consumer(kind, 1)
     result = bench.tasks.oversleep_always("asleep")

@@ -13,7 +13,7 @@ from tests.eventually import eventually
 from tests.servers import PostgresServer
 
 
-@pytest.mark.parametrize("kind", ["thread", "greenlet"])
+@pytest.mark.parametrize("kind", ["thread", pytest.param("greenlet", marks=pytest.mark.long)])
 def test_a_job_that_kills_its_process_each_time_fails_at_the_cap_and_the_innocent_succeed(
     bench: Bench, kind: str
 ) -> None:
@@ -140,7 +140,7 @@ def test_short_jobs_before_a_long_one_are_settled_while_it_runs(bench: Bench) ->
     bench.await_all("succeeded", 200)
 
     calls = [bench.tasks.note.s(f"short-{number}") for number in range(10)]
-    calls.append(bench.tasks.spell.s("long", 2))
+    calls.append(bench.tasks.spell.s("long", 1.2))
     bench.huey.enqueue_many(calls)
     long = bench.await_run("began", "long")
     for call in calls[:-1]:
@@ -158,7 +158,7 @@ def test_short_jobs_behind_a_long_one_are_given_to_others_in_order(bench: Bench)
         bench.tasks.note(f"warm-{number}")
     bench.await_all("succeeded", 200)
 
-    calls = [bench.tasks.spell.s("long", 3), *(bench.tasks.note.s(f"short-{n}") for n in range(30))]
+    calls = [bench.tasks.spell.s("long", 1.5), *(bench.tasks.note.s(f"short-{n}") for n in range(30))]
     bench.huey.enqueue_many(calls)
     bench.await_run("began", "long")
     bench.consumer("thread", 1)

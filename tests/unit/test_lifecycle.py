@@ -274,7 +274,7 @@ def wait_scheduled(walk: Walk, **options: Any) -> Task:
 
 
 def wait_retrying(walk: Walk, **options: Any) -> Task:
-    task = walk.call(**(dict(retries=1, retry_delay=HOUR) | options))
+    task = walk.call(**({"retries": 1, "retry_delay": HOUR} | options))
     walk.by_hand(task, walk.fail, at=None)
     return task
 

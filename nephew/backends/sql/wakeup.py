@@ -53,7 +53,8 @@ class InotifyWatcher(Watcher):
 
     interval = None
     _pause = 0.001
-    _MODIFIED, _CREATED, _NONBLOCK, _CLOEXEC = 0x2, 0x100, os.O_NONBLOCK, getattr(os, "O_CLOEXEC", 0)
+    _MODIFIED, _CREATED = 0x2, 0x100
+    _NONBLOCK, _CLOEXEC = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_CLOEXEC", 0)
 
     def __init__(self, path: str) -> None:
         """:raises OSError: where there is no inotify, or no room for one more."""
