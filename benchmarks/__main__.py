@@ -35,11 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks", description="Measures Nephew beside its peers.")
-    parser.add_argument("--short", action="store_true", help="shows only that everything works; the figures mean nothing")
+    parser.add_argument("--short", action="store_true", help="shows only that everything works")
     parser.add_argument("--rounds", type=_positive, help="how often each runner is measured")
     parser.add_argument("--jobs", type=_positive, help="jobs per drain")
     parser.add_argument("--runner", action="append", choices=NAMES, help="only this one; may be given more than once")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md after a short or partial run too")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/benchmarks.md after a short or partial run, too"
+    )
     return parser
 
 

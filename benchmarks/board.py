@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _BYTES = 8
@@ -39,13 +40,15 @@ class Board:
             number += 1
         return number
 
-    def await_run(self, number: int, seconds: float) -> int:
+    def await_run(self, number: int, seconds: float, check: Callable[[], None]) -> int:
         """The moment when this job ran.
 
+        :param check: called again and again; raises when there is nothing to wait for any more.
         :raises TimeoutError: when it did not in this time.
         """
         deadline = time.monotonic() + seconds
         while not self.moments[number]:
+            check()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"job {number} did not run within {seconds:g} s")
             time.sleep(_LOOK_SECONDS)

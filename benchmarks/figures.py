@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def rounded(figure: float, decimals: int) -> str:
-    """A number for people: 12,345 and not 12345.6; no more than three digits of a large one mean anything."""
+    """A number for people: 12,300 and not 12345.6, since no more digits than three mean anything."""
     if decimals == 0 and figure >= 1000:
         digits = len(str(int(figure)))
         figure = round(figure, 3 - digits)

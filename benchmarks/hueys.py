@@ -13,15 +13,14 @@ from benchmarks.runner import About, Runner
 class HueyRunner(Runner):
     """A `huey.Huey`, kept in the variable `huey` of the adapter's module."""
 
-    def __init__(self, huey: Any, module: str, kind: str, **about: Any) -> None:
+    def __init__(self, huey: Any, module: str, alone: str, **about: Any) -> None:
         """
         :param module: the adapter's `__name__`.
-        :param kind: the kind of worker that it does best with, `process` or `thread`.
+        :param alone: the kind of worker that it does best with when there is one, `process` or `thread`.
         """
-        self.huey, self.module, self.kind = huey, module, kind
+        self.huey, self.module, self.alone = huey, module, alone
         self.task = huey.task()(noop)
-        worker = "one `huey_consumer -k process -w N`" if kind == "process" else "N × `huey_consumer -k thread -w 1`"
-        self.about = About(worker=f"{worker}, `-q`", **about)
+        self.about = About(worker=f"one: `-k {alone} -w 1`, two: `-k process -w 2`; `-q`", **about)
 
     def enqueue(self, number: int) -> object:
         """Call the task."""
@@ -36,10 +35,10 @@ class HueyRunner(Runner):
         return handle.get(blocking=True, timeout=seconds)
 
     def commands(self, workers: int) -> list[list[str]]:
-        """One consumer with process workers, or several with a thread each."""
-        consumers, each = (1, workers) if self.kind == "process" else (workers, 1)
-        options = ["-k", self.kind, "-w", str(each), "-q"]
-        return [[sys.executable, "-m", "huey.bin.huey_consumer", f"{self.module}.huey", *options]] * consumers
+        """One stock consumer; `-q`, since by default it logs two lines a job."""
+        kind = self.alone if workers == 1 else "process"
+        options = ["-k", kind, "-w", str(workers), "-q"]
+        return [[sys.executable, "-m", "huey.bin.huey_consumer", f"{self.module}.huey", *options]]
 
     def waiting(self) -> int:
         """Huey's own count."""

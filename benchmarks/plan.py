@@ -27,13 +27,13 @@ class Plan:
     @property
     def session_seconds(self) -> float:
         """When a session that has not ended is given up."""
-        return 120 + self.idle_seconds * 2 + (self.starts + self.results) * 2 + self.jobs / 50
+        return 120 + self.idle_seconds * 2 + (self.starts + self.results) * 2 + self.jobs / 10
 
     @property
     def drain_seconds(self) -> float:
         """When a drain that has not ended is given up."""
-        return 60 + self.jobs / 200
+        return 60 + self.jobs / 50
 
 
-FULL = Plan(rounds=3, jobs=30_000, bulk=1_000, starts=100, results=50, idle_seconds=8, imports=15)
+FULL = Plan(rounds=3, jobs=20_000, bulk=1_000, starts=100, results=50, idle_seconds=8, imports=15)
 SHORT = Plan(rounds=1, jobs=300, bulk=100, starts=10, results=5, idle_seconds=0.5, imports=2)

@@ -74,16 +74,16 @@ def _settings(found: Findings) -> str:
 def _circumstances(found: Findings, command: str) -> str:
     plan = found.plan
     loads = ", ".join(f"{load:.1f}" for load in found.loads)
-    return "\n".join(
-        [
-            f"* `{command}` on {dt.datetime.now(dt.UTC):%Y-%m-%d}; {plan.rounds} rounds of {plan.jobs:,} jobs per drain, "
-            f"bulk enqueue by {plan.bulk:,}, {plan.starts} + {plan.results} single jobs, {plan.idle_seconds:g} s idle, "
-            f"{plan.imports} imports. Each cell: the median of the rounds, and the lowest and the highest of them.",
-            f"* Machine: {found.machine}.",
-            f"* The system's load average before each round (what else went on, and the end of the round before): {loads}.",
-            *([f"* PostgreSQL {found.postgres} on the same machine, configured as `initdb` leaves it."] * bool(found.postgres)),
-        ]
-    )
+    server = f"* PostgreSQL {found.postgres} on the same machine, configured as `initdb` leaves it."
+    lines = [
+        f"* `{command}` on {dt.datetime.now(dt.UTC):%Y-%m-%d}. A cell is the median of {plan.rounds} rounds, with the "
+        "lowest and the highest.",
+        f"* {plan.jobs:,} jobs per drain, bulk enqueue by {plan.bulk:,}, {plan.starts} + {plan.results} single jobs, "
+        f"{plan.idle_seconds:g} s idle, {plan.imports} imports.",
+        f"* Machine: {found.machine}.",
+        f"* Load average before each round, the end of the round before it included: {loads}.",
+    ]
+    return "\n".join([*lines, server] if found.postgres else lines)
 
 
 def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

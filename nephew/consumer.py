@@ -242,9 +242,7 @@ class Consumer(HueyConsumer):
     def check_worker_health(self) -> bool:
         """Give back what dead worker processes held, and replace them; whether all were alive."""
         dead = [
-            index
-            for index, (_, process) in enumerate(self.worker_threads)
-            if not self.environment.is_alive(process)
+            index for index, (_, process) in enumerate(self.worker_threads) if not self.environment.is_alive(process)
         ]
         timekeeper_died = not self.environment.is_alive(self.scheduler)
         if not dead and not timekeeper_died:

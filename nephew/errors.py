@@ -72,9 +72,7 @@ class RemoteError(Exception):
     :ivar traceback: the original's traceback as text, or None.
     """
 
-    def __init__(
-        self, class_name: str, text: str, representation: str, traceback: str | None = None
-    ) -> None:
+    def __init__(self, class_name: str, text: str, representation: str, traceback: str | None = None) -> None:
         super().__init__(text)
         self.class_name, self.text = class_name, text
         self.representation, self.traceback = representation, traceback

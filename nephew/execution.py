@@ -79,9 +79,7 @@ class Watch(Protocol):
         """The function says how far it is."""
 
 
-def perform(
-    huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime, watch: Watch
-) -> Finished:
+def perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime, watch: Watch) -> Finished:
     """begin → run → finish: all that happens to a job between its claim and its settle.
 
     Whatever else goes wrong on the way (a key function that raises, say) fails this job and not its worker.
@@ -527,9 +525,7 @@ def _never(huey: Nephew, task: HueyTask, result: bytes | None, reason: str) -> t
     return tuple(steps)
 
 
-def crash_handler(
-    huey: Nephew, task: HueyTask | None, reason: str, attempt: int
-) -> tuple[NewJob, ...]:
+def crash_handler(huey: Nephew, task: HueyTask | None, reason: str, attempt: int) -> tuple[NewJob, ...]:
     """The error handler of a job that ended because it kept killing its worker."""
     if task is None or task.on_error is None:
         return ()

@@ -183,9 +183,7 @@ class Nephew(Huey):
         """
         return cast("Callable[[Callable[P, R]], Task[P, R]]", super().task(**options))
 
-    def periodic_task(
-        self, schedule: Any, **options: Unpack[Given]
-    ) -> Callable[[Callable[P, R]], Task[P, R]]:
+    def periodic_task(self, schedule: Any, **options: Unpack[Given]) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Make a function into a task that is enqueued at every due time of `schedule`, once.
 
         :param schedule: `cron(...)`, `every(...)`, Huey's `crontab(...)` or any function of a datetime.
@@ -261,9 +259,7 @@ class Nephew(Huey):
 
     def add_schedule(self, task: HueyTask) -> None:
         """Put a job into the schedule, for its `eta`."""
-        self.storage.add_to_schedule(
-            message.encode(self, task), task.eta or dt.datetime(1970, 1, 1, 12)
-        )
+        self.storage.add_to_schedule(message.encode(self, task), task.eta or dt.datetime(1970, 1, 1, 12))
         self._emit(S.SIGNAL_SCHEDULED, task)
 
     def enqueue_tick(self, name: str, due: dt.datetime) -> bool:

@@ -36,9 +36,7 @@ class Lane:
     :ivar running: the claim whose function is being run, and `since` when (monotonic seconds).
     """
 
-    def __init__(
-        self, worker: Worker, keeper: Keeper | None = None, bell: ForkBell | ThreadBell | None = None
-    ) -> None:
+    def __init__(self, worker: Worker, keeper: Keeper | None = None, bell: ForkBell | ThreadBell | None = None) -> None:
         self.worker, self.keeper, self._bell = worker, keeper, bell
         self.slot = worker.take_slot()
         self.huey = worker.huey
@@ -108,9 +106,7 @@ class Lane:
                 self._run(claimed, timestamp)
                 return
         log.info("Job %s must run alone and this process is busy; it is tried again in 1 s.", claimed.id)
-        later = execution.given_back(claimed)._replace(
-            state=State.SCHEDULED, eta=self.huey.backend.now() + 1.0
-        )
+        later = execution.given_back(claimed)._replace(state=State.SCHEDULED, eta=self.huey.backend.now() + 1.0)
         self._settle(Finished(later))
 
     def _run(self, claimed: Claimed, timestamp: dt.datetime | None) -> None:
@@ -120,9 +116,7 @@ class Lane:
             self._settle(execution.unreadable(claimed, error))
             return
         try:
-            finished = execution.perform(
-                self.huey, claimed, task, timestamp or self.huey._get_timestamp(), self
-            )
+            finished = execution.perform(self.huey, claimed, task, timestamp or self.huey._get_timestamp(), self)
         except ShutDown:
             self._settle(execution.interrupted(claimed, task))
             self.worker.ledger.flush()

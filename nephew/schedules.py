@@ -386,10 +386,7 @@ def _what_is_wrong(expression: str, fields: str, problem: str) -> str:
         return f"{where}{problem}"
     if name == "day-of-month" and _is_usable(f"0 0 {by_name[name]} * *"):
         return f"{where}expected a day that month {by_name['month']} has, got {by_name[name]}"
-    return (
-        f"{where}expected {name} to be {FIELDS[name]}, *, a list 1,2, a range 1-5 or a step */2, "
-        f"got {by_name[name]}"
-    )
+    return f"{where}expected {name} to be {FIELDS[name]}, *, a list 1,2, a range 1-5 or a step */2, got {by_name[name]}"
 
 
 def _is_usable(expression: str) -> bool:

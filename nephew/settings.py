@@ -85,9 +85,7 @@ class Settings:
             if getattr(self, name) < 0:
                 found.append(f"expected {name} to be 0 or more, got {getattr(self, name)}")
         if self.lease <= self.heartbeat > 0:
-            found.append(
-                f"expected lease to be greater than heartbeat ({self.heartbeat:g}), got {self.lease:g}"
-            )
+            found.append(f"expected lease to be greater than heartbeat ({self.heartbeat:g}), got {self.lease:g}")
         if self.log not in ("text", "json"):
             found.append(f"expected log to be text or json, got {self.log!r}")
         return found

@@ -43,9 +43,7 @@ class Task(TaskWrapper, Generic[P, R]):
     task_base = Call
     func: Callable[P, R]
 
-    def __init__(
-        self, huey: Nephew, func: Callable[P, R], *, name: str | None = None, **settings: Any
-    ) -> None:
+    def __init__(self, huey: Nephew, func: Callable[P, R], *, name: str | None = None, **settings: Any) -> None:
         label = str(name or getattr(func, "__name__", repr(func)))
         given = {key: settings.pop(key) for key in list(settings) if key not in _HUEYS}
         options = TaskOptions.parse(label, given)

@@ -96,9 +96,7 @@ def _fetch(url: str, url_hash: str, sha256: str | None) -> Fetched:
     with replacing(path) as file, _get(url) as response:
         size, checksum = _receive(response, file)
         if sha256 is not None and checksum != sha256.lower():
-            raise DownloadRefused(
-                f"expected the SHA-256 of {url} to be {sha256}, got {checksum}; nothing was kept"
-            )
+            raise DownloadRefused(f"expected the SHA-256 of {url} to be {sha256}, got {checksum}; nothing was kept")
     fetched: Fetched = {"url": url, "path": str(path), "size": size, "sha256": checksum}
     Download.insert(url_hash=url_hash, **fetched).on_conflict(
         conflict_target=[Download.url_hash],

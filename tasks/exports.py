@@ -67,9 +67,9 @@ def _record(user: User, export_format: str) -> Export:
     job = job_id()
     path = settings.data_dir / "exports" / f"{job}.{export_format}"
     expires_at = now() + dt.timedelta(seconds=settings.export_ttl)
-    Export.insert(
-        job_id=job, user=user, format=export_format, path=str(path), expires_at=expires_at
-    ).on_conflict(conflict_target=[Export.job_id], update={Export.expires_at: expires_at}).execute()
+    Export.insert(job_id=job, user=user, format=export_format, path=str(path), expires_at=expires_at).on_conflict(
+        conflict_target=[Export.job_id], update={Export.expires_at: expires_at}
+    ).execute()
     return Export.get(Export.job_id == job)
 
 

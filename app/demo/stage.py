@@ -56,9 +56,7 @@ class Stage:
             return result.get(blocking=True, timeout=PATIENCE_SECONDS)
         except ResultTimeout:
             job = record(result)
-            raise Different(
-                f"expected {job.task} to end within {PATIENCE_SECONDS} s, but it is {job.state}"
-            ) from None
+            raise Different(f"expected {job.task} to end within {PATIENCE_SECONDS} s, but it is {job.state}") from None
         except TaskException as error:
             raise Different(f"expected the job {result.id} to succeed, but it failed: {error}") from None
 

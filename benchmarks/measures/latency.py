@@ -19,9 +19,9 @@ def measure(bench: Bench) -> dict[str, float]:
     bench.board.clear()
     with bench.consumers(1) as consumers:
         bench.runner.enqueue(0)
-        bench.board.await_run(0, START_SECONDS)
+        bench.board.await_run(0, START_SECONDS, consumers.check)
         gaps = random.Random(1)
-        starts = [_start_ms(bench, number, gaps) for number in range(1, bench.plan.starts + 1)]
+        starts = [_start_ms(bench, consumers, number, gaps) for number in range(1, bench.plan.starts + 1)]
         first = bench.plan.starts + 1
         results = [_result_ms(bench, first + number, gaps) for number in range(bench.plan.results)]
         idle = _idle_percent(bench, consumers)
@@ -33,11 +33,11 @@ def measure(bench: Bench) -> dict[str, float]:
     }
 
 
-def _start_ms(bench: Bench, number: int, gaps: random.Random) -> float:
+def _start_ms(bench: Bench, consumers: Consumers, number: int, gaps: random.Random) -> float:
     time.sleep(gaps.uniform(*_GAP_SECONDS))
     enqueued = time.monotonic_ns()
     bench.runner.enqueue(number)
-    return (bench.board.await_run(number, START_SECONDS) - enqueued) / 1e6
+    return (bench.board.await_run(number, START_SECONDS, consumers.check) - enqueued) / 1e6
 
 
 def _result_ms(bench: Bench, number: int, gaps: random.Random) -> float:

@@ -17,9 +17,9 @@ _MEGABYTE = 1e6
 def measure(bench: Bench) -> dict[str, float]:
     """Enqueue singly and drain with one worker process, then in bulk with two."""
     enqueue = _rate(bench, _enqueue_singly)
-    drain_one, worker, everything = _drain(bench, 1)
+    drain_one, _, _ = _drain(bench, 1)
     enqueue_bulk = _rate(bench, _enqueue_in_bulk)
-    drain_two, _, _ = _drain(bench, 2)
+    drain_two, worker, everything = _drain(bench, 2)
     return {
         "enqueue": enqueue,
         "enqueue_bulk": enqueue_bulk,
@@ -65,7 +65,7 @@ def _drain(bench: Bench, workers: int) -> tuple[float, float, float]:
 
 def _watch(bench: Bench, consumers: Consumers) -> tuple[float, float]:
     """Return when all jobs have run; the peaks of memory in MB, looked at a few times a second."""
-    bench.board.await_run(0, START_SECONDS)
+    bench.board.await_run(0, START_SECONDS, consumers.check)
     pids = consumers.pids()
     deadline = time.monotonic() + bench.plan.drain_seconds
     seen, looks, samples = 0, 0, [pss_bytes(pids)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import huey as _huey
+from importlib.metadata import version
+
 import peewee
 import psycopg
 
@@ -15,7 +16,7 @@ huey = nephew.Nephew("benchmark", place.postgres())
 RUNNER = HueyRunner(
     huey,
     __name__,
-    "process",
+    "thread",
     title="Nephew, PostgreSQL",
     acknowledges="as on SQLite",
     keeps="as on SQLite",
@@ -23,7 +24,7 @@ RUNNER = HueyRunner(
     bulk="`.map`, one transaction per call",
     versions={
         "nephew": nephew.__version__,
-        "huey": _huey.__version__,
+        "huey": version("huey"),
         "peewee": peewee.__version__,
         "psycopg": psycopg.__version__,
     },

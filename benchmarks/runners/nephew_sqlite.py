@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from importlib.metadata import version
 
-import huey as _huey
 import peewee
 
 import nephew
@@ -16,7 +16,7 @@ huey = nephew.Nephew("benchmark", f"sqlite:///{place.folder() / 'nephew.db'}")
 RUNNER = HueyRunner(
     huey,
     __name__,
-    "process",
+    "thread",
     title="Nephew, SQLite",
     acknowledges="claims in batches, acknowledges with the result in one transaction at most 10 ms later: a killed "
     "worker's jobs run again",
@@ -25,7 +25,7 @@ RUNNER = HueyRunner(
     bulk="`.map`, one transaction per call",
     versions={
         "nephew": nephew.__version__,
-        "huey": _huey.__version__,
+        "huey": version("huey"),
         "peewee": peewee.__version__,
         "SQLite": sqlite3.sqlite_version,
     },

@@ -212,9 +212,7 @@ class SignedPickle:
         if data[:1] != SIGNED_PICKLE:
             raise _not_ours(data, "a pickle signed by Nephew")
         if not hmac.compare_digest(signature, hmac.digest(self._key, pickled, "sha256")):
-            raise DecodeError(
-                "the signature of a pickle is wrong: it was changed, or signed with another secret"
-            )
+            raise DecodeError("the signature of a pickle is wrong: it was changed, or signed with another secret")
         try:
             return pickle.loads(pickled)
         except Exception as error:
@@ -282,9 +280,7 @@ def _reason(cls: type) -> str:
         return "register its class with huey.codec.register, or pass what it holds instead"
     plain = next((base.__name__ for base in cls.__mro__ if base in NATIVE), None)
     if plain is not None:
-        return (
-            f"it would come back as a plain {plain}: pass that or register its class with huey.codec.register"
-        )
+        return f"it would come back as a plain {plain}: pass that or register its class with huey.codec.register"
     return f"accepted are {ACCEPTED}; register its class with huey.codec.register or pass its id instead"
 
 

@@ -35,9 +35,7 @@ class Classes:
     by_type: dict[type, Registered] = field(default_factory=dict)
     by_name: dict[str, Registered] = field(default_factory=dict)
     errors: dict[str, type[BaseException]] = field(default_factory=exceptions.KNOWN.copy)
-    error_names: dict[type, str] = field(
-        default_factory=lambda: {cls: name for name, cls in exceptions.KNOWN.items()}
-    )
+    error_names: dict[type, str] = field(default_factory=lambda: {cls: name for name, cls in exceptions.KNOWN.items()})
 
     def add(self, entry: Registered) -> None:
         """Register a class that is written by functions.
@@ -58,9 +56,7 @@ class Classes:
     def _reserve(self, name: str, cls: type) -> None:
         holder = self.by_name[name].cls if name in self.by_name else self.errors.get(name)
         if holder is not None and class_name(holder) != class_name(cls):  # a reloaded class replaces itself
-            raise ConfigError(
-                f"{name!r} stands for {class_name(holder)}; give {class_name(cls)} another name="
-            )
+            raise ConfigError(f"{name!r} stands for {class_name(holder)}; give {class_name(cls)} another name=")
 
 
 def described(cls: type, name: str) -> Registered:
@@ -94,11 +90,7 @@ def _dataclass(cls: Any, name: str) -> Registered:
     fields = {each.name: each for each in dataclasses.fields(cls)}
     stars = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     for parameter in inspect.signature(cls).parameters.values():
-        if (
-            parameter.default is parameter.empty
-            and parameter.kind not in stars
-            and parameter.name not in fields
-        ):
+        if parameter.default is parameter.empty and parameter.kind not in stars and parameter.name not in fields:
             raise ConfigError(
                 f"{class_name(cls)} cannot be made of its fields, since its constructor also wants "
                 f"{parameter.name!r}: register it with encode= and decode="

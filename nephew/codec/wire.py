@@ -85,9 +85,7 @@ def _moment(value: dt.datetime | dt.time) -> Any:
         return tagged(code, text, value.fold, _timezone(zone))
     if type(zone) is zoneinfo.ZoneInfo:
         return tagged(code, text, value.fold, _zone_info(zone))
-    raise Refused(
-        value, f"its time zone is a {class_name(type(zone))}; use zoneinfo.ZoneInfo or datetime.timezone"
-    )
+    raise Refused(value, f"its time zone is a {class_name(type(zone))}; use zoneinfo.ZoneInfo or datetime.timezone")
 
 
 def _timezone(zone: dt.timezone) -> Any:

@@ -30,8 +30,7 @@ def test_all_problems_are_told_together():
         Settings.from_env(environ)
 
     assert str(caught.value).splitlines() == [
-        "expected DATABASE_URL to be sqlite:///file or postgresql://user@host/database, "
-        "got 'mysql://localhost/todo'",
+        "expected DATABASE_URL to be sqlite:///file or postgresql://user@host/database, got 'mysql://localhost/todo'",
         "expected REDIS_HOST to be set beside REDIS_PORT, got nothing",
         "expected EXPORT_TTL to be a whole number greater than 0, got 'soon'",
         "expected TIME_ZONE to be a time zone such as UTC or Europe/Berlin, got 'Mars/Olympus'",

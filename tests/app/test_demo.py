@@ -97,9 +97,7 @@ def test_it_touches_no_database_and_no_server_of_the_user(tmp_path: Path):
 
 
 @pytest.mark.parametrize("variables", [{}, {"APP_DEMO": "yes"}])
-def test_it_does_not_start_among_the_users_own_data(
-    tmp_path: Path, sqlite_url: str, variables: dict[str, str]
-):
+def test_it_does_not_start_among_the_users_own_data(tmp_path: Path, sqlite_url: str, variables: dict[str, str]):
     done = subprocess.run(
         [sys.executable, "-m", "app.demo.show"],
         cwd=PROJECT,

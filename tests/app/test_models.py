@@ -37,8 +37,7 @@ def test_many_processes_may_create_the_tables_at_once(backend_url: str):
     command = [sys.executable, "-c", CREATE]
 
     processes = [
-        subprocess.Popen(command, cwd=PROJECT, env=environ, stderr=subprocess.PIPE, text=True)
-        for _ in range(6)
+        subprocess.Popen(command, cwd=PROJECT, env=environ, stderr=subprocess.PIPE, text=True) for _ in range(6)
     ]
 
     errors = [process.communicate(timeout=60)[1] for process in processes]

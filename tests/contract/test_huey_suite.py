@@ -89,9 +89,7 @@ def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _stands_for_huey(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, sqlite_file: str
-) -> None:
+def _stands_for_huey(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, sqlite_file: str) -> None:
     for module, name in MAKERS:
         if hasattr(module, name):
             monkeypatch.setattr(module, name, Stand)

@@ -109,19 +109,13 @@ def same(left: Any, right: Any) -> bool:
     if type(left) is not type(right):
         return False
     if isinstance(left, float):
-        return (
-            math.copysign(1, left) == math.copysign(1, right)
-            if left == right
-            else left != left and right != right
-        )
+        return math.copysign(1, left) == math.copysign(1, right) if left == right else left != left and right != right
     if isinstance(left, list | tuple):
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, dict):
         return same(list(left.items()), list(right.items()))
     if isinstance(left, set | frozenset):
-        return left == right and {(type(item), item) for item in left} == {
-            (type(item), item) for item in right
-        }
+        return left == right and {(type(item), item) for item in left} == {(type(item), item) for item in right}
     if isinstance(left, dt.datetime | dt.time):
         return (left.replace(tzinfo=None), left.fold, left.tzinfo) == (
             right.replace(tzinfo=None),
@@ -247,10 +241,7 @@ keys = scalars.filter(lambda value: value == value) | st.tuples(st.integers(), s
 values = st.recursive(
     scalars | st.sets(st.integers() | st.text()) | st.frozensets(st.dates()),
     lambda inner: (
-        st.lists(inner)
-        | st.lists(inner).map(tuple)
-        | st.dictionaries(st.text(), inner)
-        | st.dictionaries(keys, inner)
+        st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(st.text(), inner) | st.dictionaries(keys, inner)
     ),
     max_leaves=20,
 )

@@ -162,24 +162,17 @@ trees = st.recursive(
     | st.integers()
     | st.floats()
     | st.text()
-    | st.sampled_from(
-        [*NAMES, "2030-01-01", "00", "/", "PosixPath", "RED", "AA==", "x" * 10, 10**30, -(10**12)]
-    ),
+    | st.sampled_from([*NAMES, "2030-01-01", "00", "/", "PosixPath", "RED", "AA==", "x" * 10, 10**30, -(10**12)]),
     lambda inner: (
         st.lists(inner)
-        | st.dictionaries(
-            st.text() | st.sampled_from(["!", "x", "args", "__class__", "__dict__", "start"]), inner
-        )
-        | st.builds(
-            lambda code, parts: {"!": [code, *parts]}, st.sampled_from(CODES), st.lists(inner, max_size=6)
-        )
+        | st.dictionaries(st.text() | st.sampled_from(["!", "x", "args", "__class__", "__dict__", "start"]), inner)
+        | st.builds(lambda code, parts: {"!": [code, *parts]}, st.sampled_from(CODES), st.lists(inner, max_size=6))
         | st.builds(
             lambda name, *parts: {"!": ["exception", name, "", "", *parts]},
             st.sampled_from(NAMES),
             st.none(),
             st.lists(inner, max_size=5),
-            st.none()
-            | st.dictionaries(st.sampled_from(["start", "end", "object", "args", "text", "x"]), inner),
+            st.none() | st.dictionaries(st.sampled_from(["start", "end", "object", "args", "text", "x"]), inner),
         )
     ),
 )

@@ -244,16 +244,13 @@ def test_the_start_message_tells_version_workers_queues_schedules_and_backend() 
     )
 
     assert message.splitlines() == [
-        "Nephew 0.1 started: 2 process workers, queues mail, default, 2 schedules, "
-        "jobs in SQLite /srv/shop/nephew.db",
+        "Nephew 0.1 started: 2 process workers, queues mail, default, 2 schedules, jobs in SQLite /srv/shop/nephew.db",
         '  daily_cleanup: cron("0 2 * * *")',
         "  overdue: every(hours=1)",
     ]
 
 
 def test_the_start_message_of_the_smallest_consumer_reads_well() -> None:
-    message = start_line(
-        version="0.1", backend="memory", workers=1, worker_type="thread", queues=(), schedules={}
-    )
+    message = start_line(version="0.1", backend="memory", workers=1, worker_type="thread", queues=(), schedules={})
 
     assert message == "Nephew 0.1 started: 1 thread worker, all queues, no schedules, jobs in memory"

@@ -101,9 +101,7 @@ def reference_once_per_wall_time(fields: dict[str, str], zone: str, change: str)
 
 @pytest.mark.parametrize(("zone", "change"), CHANGES)
 @pytest.mark.parametrize("expression", WHENEVER_SHOWN)
-def test_a_repeating_expression_is_due_whenever_the_wall_clock_matches(
-    expression: str, zone: str, change: str
-) -> None:
+def test_a_repeating_expression_is_due_whenever_the_wall_clock_matches(expression: str, zone: str, change: str) -> None:
     expected = reference_whenever_shown(WHENEVER_SHOWN[expression], zone, change)
 
     due = cron(expression, tz=zone).between(utc(change) - DAY - MINUTE, utc(change) + DAY - MINUTE)

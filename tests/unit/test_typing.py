@@ -12,7 +12,7 @@ from nephew.instance import _HUEYS, InstanceOptions
 from nephew.options import HUEY_OPTIONS, Given, TaskOptions
 from nephew.settings import names
 
-USES = '''
+USES = """
 from nephew import Nephew, Result, cron
 
 huey = Nephew("shop", "memory://", lease=20.0, immediate=True)
@@ -37,7 +37,7 @@ nightly(1)  # wrong
 def misspelt() -> None: ...
 
 Nephew("shop", leese=1)  # wrong
-'''
+"""
 
 
 def test_wrong_calls_and_options_are_errors_and_right_ones_are_not(tmp_path: Path) -> None:
@@ -47,7 +47,16 @@ def test_wrong_calls_and_options_are_errors_and_right_ones_are_not(tmp_path: Pat
     root = Path(__file__).parents[2]
 
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", str(root / "setup.cfg"), "--cache-dir", str(tmp_path), str(file)],
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--config-file",
+            str(root / "setup.cfg"),
+            "--cache-dir",
+            str(tmp_path),
+            str(file),
+        ],
         cwd=root,
         capture_output=True,
         text=True,

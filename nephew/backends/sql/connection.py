@@ -64,17 +64,13 @@ class Connected:
         self._ensure_ready()
         return self._repeated(lambda: self._transaction(step))
 
-    def write_one(
-        self, sql: str, params: Sequence[Any], unless: Callable[[], list[Any]] = list
-    ) -> list[Any]:
+    def write_one(self, sql: str, params: Sequence[Any], unless: Callable[[], list[Any]] = list) -> list[Any]:
         """A single writing statement with RETURNING: its rows.
 
         :param unless: asked before the statement is repeated on a new connection; rows of its stand for it.
         """
         self._ensure_ready()
-        return self._repeated(
-            lambda: self._single(sql, params), lambda: unless() or self._single(sql, params)
-        )
+        return self._repeated(lambda: self._single(sql, params), lambda: unless() or self._single(sql, params))
 
     def _single(self, sql: str, params: Sequence[Any]) -> list[Any]:
         if self.database.in_transaction():

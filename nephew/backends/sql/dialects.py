@@ -201,9 +201,7 @@ class Postgres(Dialect):
         self.database.execute_sql("SELECT pg_advisory_xact_lock(7311873)")
 
     def fresh_seqs(self, run: Run, count: int) -> list[int]:
-        rows = run(
-            "SELECT nextval(pg_get_serial_sequence('nephew_job', 'seq')) FROM generate_series(1, ?)", (count,)
-        )
+        rows = run("SELECT nextval(pg_get_serial_sequence('nephew_job', 'seq')) FROM generate_series(1, ?)", (count,))
         return sorted(row[0] for row in rows)
 
     def tell(self, run: Run, name: str) -> None:

@@ -111,6 +111,4 @@ class History(Connected):
 
 def _row(values: Sequence[object]) -> Row:
     row = Row(*values)  # type: ignore[arg-type]
-    return row._replace(
-        payload=bytes(row.payload), result=None if row.result is None else bytes(row.result)
-    )
+    return row._replace(payload=bytes(row.payload), result=None if row.result is None else bytes(row.result))

@@ -150,8 +150,7 @@ class Queue(Results):
         keys = {f"r:{job.id}" for job in jobs} | {f"rt:{job.task}" for job in jobs}
         found = self.peek(sorted(keys))
         return [
-            job._replace(revokes={k: found[k] for k in (f"r:{job.id}", f"rt:{job.task}") if k in found})
-            for job in jobs
+            job._replace(revokes={k: found[k] for k in (f"r:{job.id}", f"rt:{job.task}") if k in found}) for job in jobs
         ]
 
     def _with_values(self, job: Claimed) -> Claimed:
@@ -172,8 +171,7 @@ class Queue(Results):
 
         def step(run: Run) -> int:
             rows = run(
-                f"SELECT seq FROM nephew_job WHERE {due} ORDER BY eta, seq LIMIT {PROMOTED}"
-                + self.dialect.skip_locked,
+                f"SELECT seq FROM nephew_job WHERE {due} ORDER BY eta, seq LIMIT {PROMOTED}" + self.dialect.skip_locked,
                 (self.name, moment),
             ).fetchall()
             fresh = self.dialect.fresh_seqs(run, len(rows)) if rows else []
@@ -205,8 +203,7 @@ class Queue(Results):
 
         def step(run: Run) -> int:
             count = run(
-                "UPDATE nephew_job SET state = 'queued', reason = NULL, worker = NULL, claim = NULL"
-                f" WHERE {parked}",
+                f"UPDATE nephew_job SET state = 'queued', reason = NULL, worker = NULL, claim = NULL WHERE {parked}",
                 params,
             ).rowcount
             self.dialect.tell(run, self.name)

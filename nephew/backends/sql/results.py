@@ -15,9 +15,7 @@ class Results(Connected):
 
     def outcome(self, job_id: str) -> tuple[str, bytes | None, str | None] | None:
         """State, result and reason of a job; see the contract."""
-        rows = self.read(
-            "SELECT state, result, reason FROM nephew_job WHERE name = ? AND id = ?", (self.name, job_id)
-        )
+        rows = self.read("SELECT state, result, reason FROM nephew_job WHERE name = ? AND id = ?", (self.name, job_id))
         if not rows:
             return None
         state, result, reason = rows[0]
@@ -107,9 +105,7 @@ class Results(Connected):
 
     def drop_counter(self, key: str) -> None:
         """Forget a counter; see the contract."""
-        self.write(
-            lambda run: run("DELETE FROM nephew_counter WHERE name = ? AND key = ?", (self.name, key))
-        )
+        self.write(lambda run: run("DELETE FROM nephew_counter WHERE name = ? AND key = ?", (self.name, key)))
 
 
 def _revokes(key: str) -> bool:

@@ -147,8 +147,7 @@ class Settlement(Queue):
     def _is_last(self, run: Run, mark: ChordMark) -> bool:
         """Count a member, once however often it ran; whether all have ended now."""
         new = run(
-            "INSERT INTO nephew_chord_member (name, cid, position, value) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
+            "INSERT INTO nephew_chord_member (name, cid, position, value) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (self.name, mark.cid, mark.position, mark.value),
         ).rowcount
         if not new:

@@ -185,8 +185,7 @@ INDEXES = (
     "CREATE INDEX nephew_job_ready ON nephew_job (name, priority DESC, seq, queue)"
     " WHERE state = 'queued' AND worker IS NULL",
     "CREATE INDEX nephew_job_due ON nephew_job (name, eta) WHERE state IN ('scheduled', 'retrying')",
-    "CREATE INDEX nephew_job_claimed ON nephew_job (worker, claim)"
-    " WHERE worker IS NOT NULL AND finished_at IS NULL",
+    "CREATE INDEX nephew_job_claimed ON nephew_job (worker, claim) WHERE worker IS NOT NULL AND finished_at IS NULL",
     "CREATE UNIQUE INDEX nephew_job_unique ON nephew_job (name, unique_key)"
     " WHERE unique_key IS NOT NULL AND finished_at IS NULL",
     "CREATE INDEX nephew_job_rare ON nephew_job (name, state, seq)"

@@ -9,9 +9,7 @@ from nephew.backends.sql.connection import Run
 from nephew.backends.sql.dialects import marks, storable
 from nephew.backends.sql.queue import TAKEN, Queue
 
-COLUMNS = (
-    "number, incarnation, parent, host, boot, pid_namespace, pid, path, kind, queues, started_at, heartbeat_at"
-)
+COLUMNS = "number, incarnation, parent, host, boot, pid_namespace, pid, path, kind, queues, started_at, heartbeat_at"
 
 GIVEN_BACK = (
     "UPDATE nephew_job SET state = CASE state WHEN 'running' THEN 'queued' ELSE state END,"
