@@ -38,6 +38,7 @@ class Ledger:
         self._pending: list[Entry] = []
         self._batch: list[Entry] = []
         self._oldest: float | None = None
+        self._adding = threading.Lock()
         self._flushing = threading.Lock()
 
     def __len__(self) -> int:
@@ -46,9 +47,10 @@ class Ledger:
     def add(self, finished: Finished) -> Entry:
         """Take a finished job in; it will be settled by the next flush."""
         entry = Entry(finished)
-        if self._oldest is None:
-            self._oldest = time.monotonic()
-        self._pending.append(entry)
+        with self._adding:
+            if self._oldest is None:
+                self._oldest = time.monotonic()
+            self._pending.append(entry)
         return entry
 
     def age(self) -> float:
@@ -77,8 +79,9 @@ class Ledger:
     def _next_batch(self) -> list[Entry]:
         # A batch without an answer may have been applied: it is repeated unchanged, before anything else.
         if not self._batch:
-            self._batch, self._pending = self._pending[:BATCH], self._pending[BATCH:]
-            self._oldest = time.monotonic() if self._pending else None
+            with self._adding:
+                self._batch, self._pending = self._pending[:BATCH], self._pending[BATCH:]
+                self._oldest = time.monotonic() if self._pending else None
         return self._batch
 
     def _close(self, entry: Entry, reply: Settled) -> None:

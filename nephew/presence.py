@@ -25,7 +25,7 @@ _HEADER = 64
 _SLOT = struct.Struct("<qqd")
 _EMPTY = _SLOT.pack(0, 0, 0.0)
 
-supported = fcntl is not None and hasattr(os, "posix_fallocate")
+supported = fcntl is not None
 
 #: Files whose locks this process holds. Opening and closing one again would free its lock.
 _own: set[str] = set()
@@ -56,7 +56,7 @@ class Presence:
         descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o660)
         try:
             # Room is taken now: a mapped page that finds the disk full later is a SIGBUS.
-            os.posix_fallocate(descriptor, 0, size)
+            _reserve(descriptor, size)
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(descriptor, incarnation.encode().ljust(_HEADER, b"\0"))
             self._map = mmap.mmap(descriptor, size)
@@ -82,6 +82,13 @@ class Presence:
             os.unlink(self.path)
             os.close(self._descriptor)
             _own.discard(self.path)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.pwrite(descriptor, bytes(size), 0)
 
 
 class Found(NamedTuple):

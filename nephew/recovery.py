@@ -49,6 +49,8 @@ class Reaper:
                 self._bury(worker, Died(worker.number, found.running, cause, charged))
 
     def _verdict(self, worker: WorkerRecord) -> tuple[WorkerRecord, Died] | None:
+        if not worker.path and not self.huey.backend.heartbeats:
+            return None  # a system without file locks: nothing tells
         if worker.boot == self._boot:
             found = presence.look(worker.path, worker.incarnation)
             if found.alive is False:

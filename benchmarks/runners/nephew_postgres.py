@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-import peewee
 import psycopg
 
 import nephew
@@ -25,7 +24,7 @@ RUNNER = HueyRunner(
     versions={
         "nephew": nephew.__version__,
         "huey": version("huey"),
-        "peewee": peewee.__version__,
+        "peewee": version("peewee"),
         "psycopg": psycopg.__version__,
     },
 )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sqlite3
 from importlib.metadata import version
 
-import peewee
-
 import nephew
 from benchmarks import place
 from benchmarks.hueys import HueyRunner
@@ -26,7 +24,7 @@ RUNNER = HueyRunner(
     versions={
         "nephew": nephew.__version__,
         "huey": version("huey"),
-        "peewee": peewee.__version__,
+        "peewee": version("peewee"),
         "SQLite": sqlite3.sqlite_version,
     },
 )

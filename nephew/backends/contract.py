@@ -282,7 +282,8 @@ class Backend(ABC):
     ) -> list[Claimed]:
         """Take up to `limit` waiting jobs, the most urgent first; with `ids`, these, even if not yet due.
 
-        A worker that is not registered takes nothing. Repeating it with the same `claim` returns what the first one took.
+        A worker that is not registered takes nothing. Repeating it with the same `claim` returns what the
+        first one took.
         """
 
     @abstractmethod

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
+from nephew import Nephew
 from nephew.backends.contract import Backend, Claimed
 from nephew.errors import BackendError
 from nephew.opening import open_backend
@@ -311,3 +314,22 @@ def test_a_watcher_sees_what_another_connection_writes(backend_url: str, name: s
         watcher.close()
         mine.close()
         theirs.close()
+
+
+def test_an_ended_job_put_into_the_schedule_by_hand_runs_again(huey: Nephew):
+    @huey.task()
+    def double(number: int) -> int:
+        return 2 * number
+
+    first = double(1)
+    huey.execute(huey.dequeue())
+    again = double.s(2)
+    again.id, again.eta = first.id, dt.datetime(2020, 1, 1)
+
+    huey.add_schedule(again)
+    waiting = huey.job(first.id)
+    huey.backend.promote()
+    huey.execute(huey.dequeue())
+
+    assert waiting is not None and waiting.state == "scheduled"
+    assert first.get() == 4

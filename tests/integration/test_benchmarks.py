@@ -41,5 +41,5 @@ def test_a_runner_that_cannot_be_measured_says_why(tmp_path: Path, monkeypatch: 
         "import sys\nif 'huey.bin.huey_consumer' in sys.orig_argv: sys.exit('no')\n"
     )
 
-    with pytest.raises(driver.SessionError, match=r"sqlite_huey: exit code 1\n"):
+    with pytest.raises(driver.SessionError, match=r"a consumer ended with code 1"):
         driver.run(replace(SHORT, jobs=20), ["sqlite_huey"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -17,7 +18,7 @@ CPU_SHARE = 0.03
 
 @pytest.mark.parametrize("kind", ["process", pytest.param("thread", marks=pytest.mark.long)])
 def test_an_idle_consumer_begins_a_job_within_milliseconds(
-    bench: Bench, kind: str, record_property: pytest.RecordProperty
+    bench: Bench, kind: str, record_property: Callable[[str, object], None]
 ) -> None:
     bench.consumer(kind, 2)
     bench.await_state(bench.tasks.note("warm"), "succeeded")
@@ -41,7 +42,7 @@ def test_an_idle_consumer_begins_a_job_within_milliseconds(
 
 @pytest.mark.parametrize("kind", ["process", pytest.param("thread", marks=pytest.mark.long)])
 def test_an_idle_consumer_uses_next_to_no_processor_time(
-    bench: Bench, kind: str, long: bool, record_property: pytest.RecordProperty
+    bench: Bench, kind: str, long: bool, record_property: Callable[[str, object], None]
 ) -> None:
     consumer = bench.consumer(kind, 2)
     bench.await_state(bench.tasks.note("warm"), "succeeded")
@@ -59,7 +60,7 @@ def test_an_idle_consumer_uses_next_to_no_processor_time(
     assert share <= CPU_SHARE
 
 
-def _until(measure, enough: float, tries: int) -> list[float]:  # type: ignore[no-untyped-def]
+def _until(measure: Callable[[], float], enough: float, tries: int) -> list[float]:
     """Measurements, until one is small enough: what else runs on the machine only makes them larger."""
     found: list[float] = []
     while len(found) < tries and not (found and min(found) <= enough):

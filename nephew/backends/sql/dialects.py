@@ -123,6 +123,8 @@ class Dialect:
 
 
 class Sqlite(Dialect):
+    """One file, one writer at a time, all workers on one host."""
+
     begin = ("IMMEDIATE",)
     look_first = True
     #: All workers share the host, and a write would not get through beside a long transaction.
@@ -185,6 +187,8 @@ class Sqlite(Dialect):
 
 
 class Postgres(Dialect):
+    """A server with row locks and notifications."""
+
     for_update = " FOR UPDATE"
     skip_locked = " FOR UPDATE SKIP LOCKED"
     errors = (psycopg.Error,) if psycopg else ()

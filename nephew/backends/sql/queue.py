@@ -56,10 +56,11 @@ class Queue(Results):
         """Store a job in the schedule; see the contract."""
 
         def step(run: Run) -> None:
-            run(INSERT, self._values(job, 0.0))
+            self._enqueue(run, [job], tell=True)
             run(
-                "UPDATE nephew_job SET state = 'scheduled', enqueued_at = ? WHERE name = ? AND id = ?",
-                (self.now(), self.name, job.id),
+                "UPDATE nephew_job SET state = 'scheduled' WHERE name = ? AND id = ? AND state = 'queued'"
+                " AND worker IS NULL",
+                (self.name, job.id),
             )
 
         self.write(step)
