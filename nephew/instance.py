@@ -7,11 +7,10 @@ import datetime as dt
 import inspect
 import logging
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast
 
 from huey import Huey
 from huey import signals as S
@@ -30,11 +29,11 @@ from nephew.job import Job, State, new_id
 from nephew.ledger import Entry
 from nephew.locks import Lock, TaskLock
 from nephew.message import decode, new_job, options_of
-from nephew.opening import open_backend
+from nephew.opening import beside_caller, open_backend
 from nephew.options import Given
 from nephew.result import Result
 from nephew.schedules import Schedule, as_schedule
-from nephew.settings import Settings
+from nephew.settings import InstanceOptions, Settings
 from nephew.settings import names as setting_names
 from nephew.storage import Storage
 from nephew.task import Task
@@ -56,35 +55,6 @@ _HUEYS = frozenset(inspect.signature(Huey.__init__).parameters) - {
     "storage_class",
     "storage_kwargs",
 }
-
-
-class InstanceOptions(TypedDict, total=False):
-    """All that may be given to `Nephew(...)` beside its places, for editors and type checkers."""
-
-    lease: float
-    heartbeat: float
-    reaper: float
-    drain: float
-    max_crashes: int
-    prefetch: int
-    prefetch_seconds: float
-    settle_after: float
-    warn_bytes: int
-    max_bytes: int
-    results_read_once: bool
-    auto_migrate: bool
-    queues: Sequence[str]
-    log: str
-    run_dir: str
-    results: bool
-    store_none: bool
-    utc: bool
-    immediate: bool
-    serializer: Any
-    compression: bool
-    use_zlib: bool
-    immediate_use_memory: bool
-    store_intermediate_errors: bool
 
 
 class Nephew(Huey):
@@ -118,7 +88,7 @@ class Nephew(Huey):
         given = {key: hueys.pop(key) for key in list(hueys) if key in setting_names()}
         _check_options(hueys)
         self.settings = Settings.load(os.environ, given)
-        self._place = (url, database, database_url, _beside_caller())
+        self._place = (url, database, database_url, beside_caller())
         self._backends: dict[bool, Backend] = {}
         self._opening = threading.RLock()
         self.caller = Caller(self)
@@ -482,15 +452,6 @@ def _is_not_yet_said(database: Any) -> bool:
     """Whether a Peewee database or proxy will learn later what it stands for."""
     actual = getattr(database, "obj", database)
     return database is not None and (actual is None or bool(getattr(actual, "deferred", False)))
-
-
-def _beside_caller() -> str:
-    """The folder of the module that makes the instance."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("nephew."):
-        frame = frame.f_back
-    path = frame.f_globals.get("__file__")
-    return os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
 
 
 def _sign_off_at_exit(huey: Nephew) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -43,3 +44,12 @@ def open_backend(
     if database_url is not None:
         raise ConfigError("database_url is for a queue on Redis; on SQLite and PostgreSQL the jobs are the history")
     return open_sql(name, place, None, settings.auto_migrate)
+
+
+def beside_caller() -> str:
+    """The folder of the module that makes the instance."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("nephew."):
+        frame = frame.f_back
+    path = frame.f_globals.get("__file__")
+    return os.path.dirname(os.path.abspath(path)) if path else os.getcwd()

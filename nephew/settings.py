@@ -6,9 +6,9 @@ The only module that reads `NEPHEW_*`. Read once, validated whole, frozen.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypedDict
 
 from nephew.errors import ConfigError
 
@@ -89,6 +89,35 @@ class Settings:
         if self.log not in ("text", "json"):
             found.append(f"expected log to be text or json, got {self.log!r}")
         return found
+
+
+class InstanceOptions(TypedDict, total=False):
+    """All that may be given to `Nephew(...)` beside its places, for editors and type checkers."""
+
+    lease: float
+    heartbeat: float
+    reaper: float
+    drain: float
+    max_crashes: int
+    prefetch: int
+    prefetch_seconds: float
+    settle_after: float
+    warn_bytes: int
+    max_bytes: int
+    results_read_once: bool
+    auto_migrate: bool
+    queues: Sequence[str]
+    log: str
+    run_dir: str
+    results: bool
+    store_none: bool
+    utc: bool
+    immediate: bool
+    serializer: Any
+    compression: bool
+    use_zlib: bool
+    immediate_use_memory: bool
+    store_intermediate_errors: bool
 
 
 def names() -> frozenset[str]:

@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nephew.instance import _HUEYS, InstanceOptions
+from nephew.instance import _HUEYS
 from nephew.options import HUEY_OPTIONS, Given, TaskOptions
-from nephew.settings import names
+from nephew.settings import InstanceOptions, names
 
 USES = """
 from nephew import Nephew, Result, cron
