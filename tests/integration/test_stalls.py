@@ -32,8 +32,9 @@ def test_a_stopped_workers_jobs_are_taken_over_and_its_late_end_is_dropped(bench
     assert len(bench.runs("followed")) == 1
 
 
-def test_a_worker_that_was_given_up_works_again_when_it_goes_on(bench: Bench) -> None:
+def test_a_worker_that_was_given_up_works_again_when_it_goes_on(sqlite_bench: Bench) -> None:
     """It was struck off while it was stopped: what it claims now must be settled, and not be stranded."""
+    bench = sqlite_bench
     consumer = bench.consumer("process", 1, **SHORT)
     result = bench.tasks.spell("stalled", 0.2)
     (pid,) = consumer.worker_pids()

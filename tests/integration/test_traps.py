@@ -73,7 +73,7 @@ def test_each_attempt_has_an_error_handler_of_its_own(bench: Bench) -> None:
     bench.await_all("succeeded", 3)
 
 
-@pytest.mark.parametrize("kind", ["thread", "process", "greenlet"])
+@pytest.mark.parametrize("kind", ["thread", "process", pytest.param("greenlet", marks=pytest.mark.long)])
 def test_a_database_that_goes_away_loses_and_fails_nothing(
     postgres_bench: Bench, postgres: PostgresServer, kind: str
 ) -> None:
