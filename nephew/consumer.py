@@ -139,6 +139,7 @@ class Consumer(HueyConsumer):
     def start(self) -> None:
         """Prepare the store, give back what dead workers left, then start everything."""
         self._prepare()
+        self._set_signal_handlers()  # from the first worker on, a signal must not cut off a job
         super().start()
         self._watcher = self.huey.backend.watcher()
 

@@ -49,14 +49,14 @@ class Reaper:
                 self._bury(worker, Died(worker.number, found.running, cause, charged))
 
     def _verdict(self, worker: WorkerRecord) -> tuple[WorkerRecord, Died] | None:
-        if not worker.path and not self.huey.backend.heartbeats:
-            return None  # a system without file locks: nothing tells
         if worker.boot == self._boot:
             found = presence.look(worker.path, worker.incarnation)
             if found.alive is False:
                 return worker, Died(worker.number, found.running, "its process is gone")
             if found.alive is True:
                 return self._stalled(worker)
+            if not self.huey.backend.heartbeats and not worker.path:
+                return None  # a system without file locks: nothing tells
             if not self.huey.backend.heartbeats:
                 return worker, Died(worker.number, None, "its process is gone and has left no trace")
         elif not self.huey.backend.heartbeats:
