@@ -43,6 +43,8 @@ class Dialect:
     for_update: ClassVar[str] = ""
     #: The same, passing over rows that another worker has locked.
     skip_locked: ClassVar[str] = ""
+    #: Written before a column whose index is the wrong one; a planner that counts rows needs no telling.
+    aside: ClassVar[str] = ""
     #: Arguments of Peewee's `atomic()` for a transaction that writes.
     begin: ClassVar[tuple[str, ...]] = ()
     #: Whether a read that finds nothing should come before a write that would take the lock.
@@ -126,6 +128,7 @@ class Sqlite(Dialect):
     """One file, one writer at a time, all workers on one host."""
 
     begin = ("IMMEDIATE",)
+    aside = "+"
     look_first = True
     #: All workers share the host, and a write would not get through beside a long transaction.
     heartbeats = False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from nephew.backends.contract import AttemptRow, Row
 from nephew.backends.sql.connection import Connected, Run
 from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.tables import RARE
 
+RARE_STATES = frozenset(re.findall(r"'(\w+)'", RARE))
 COLUMNS = ", ".join(Row._fields)
 FLUSHED = {
     "queue": "DELETE FROM nephew_job WHERE name = ? AND state IN ('queued', 'running', 'parked')",
@@ -34,10 +37,7 @@ class History(Connected):
         oldest_first: bool = False,
     ) -> list[Row]:
         """Records of jobs; see the contract."""
-        where, params = ["name = ?"], [self.name]
-        if states:
-            where.append(f"state IN ({marks(states)})")
-            params += states
+        where, params = self._in_states(states, oldest_first)
         for column, value in (("task", task), ("queue", queue)):
             if value is not None:
                 where.append(f"{column} = ?")
@@ -50,6 +50,18 @@ class History(Connected):
         if limit is not None:
             sql, bounds = f"{sql} LIMIT ?", (limit,)
         return [_row(row) for row in self.read(sql, (*params, *bounds))]
+
+    def _in_states(self, states: Sequence[str], oldest_first: bool) -> tuple[list[str], list[str]]:
+        """Conditions that lead to the index for these states, or past all of them to the order of places."""
+        params = [self.name, *states]
+        among = [f"state IN ({marks(states)})"] if states else []
+        if states and set(states) <= RARE_STATES:
+            return ["name = ?", *among, RARE], params
+        if states and set(states) <= {"scheduled", "retrying"}:
+            return ["name = ?", *among, "state IN ('scheduled', 'retrying')"], params
+        if list(states) == ["queued"] and oldest_first:  # those that wait for a worker, in their order
+            return ["name = ?", "state = 'queued'", "worker IS NULL"], params[:1]
+        return [f"{self.dialect.aside}name = ?", *among], params
 
     def attempts(self, job_id: str) -> list[AttemptRow]:
         """Stored attempts; see the contract."""

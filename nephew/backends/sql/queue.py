@@ -9,6 +9,7 @@ from nephew.backends.contract import Claimed, Enqueued, NewJob
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.results import Results
+from nephew.backends.sql.tables import RARE
 
 INSERT = (
     "INSERT INTO nephew_job"
@@ -197,7 +198,10 @@ class Queue(Results):
         """Put parked jobs back; see the contract."""
         tasks, ids = list(tasks), list(ids)
         column, values = ("task", tasks) if tasks else ("id", ids)
-        parked = f"name = ? AND state = 'parked' AND {column} IN ({marks(values)}) AND coalesce(reason, '') LIKE ?"
+        parked = (
+            f"name = ? AND state = 'parked' AND {RARE} AND {column} IN ({marks(values)})"
+            " AND coalesce(reason, '') LIKE ?"
+        )
         params = (self.name, *values, f"{reason}%")
         if not values or not self.read(f"SELECT 1 FROM nephew_job WHERE {parked} LIMIT 1", params):
             return 0

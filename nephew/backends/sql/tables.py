@@ -179,6 +179,10 @@ class Tick(Model):
 
 TABLES: tuple[type[Any], ...] = (Job, Attempt, Worker, Data, Counter, Chord, ChordMember, Lock, Tick)
 
+#: States that are looked for and that few jobs are in. SQLite takes a partial index only when the query
+#: holds its very condition.
+RARE = "state IN ('failed', 'cancelled', 'expired', 'parked', 'running')"
+
 #: Partial indexes keep pending work fast beside millions of finished rows.
 INDEXES = (
     "CREATE UNIQUE INDEX nephew_job_id ON nephew_job (name, id)",
@@ -188,8 +192,7 @@ INDEXES = (
     "CREATE INDEX nephew_job_claimed ON nephew_job (worker, claim) WHERE worker IS NOT NULL AND finished_at IS NULL",
     "CREATE UNIQUE INDEX nephew_job_unique ON nephew_job (name, unique_key)"
     " WHERE unique_key IS NOT NULL AND finished_at IS NULL",
-    "CREATE INDEX nephew_job_rare ON nephew_job (name, state, seq)"
-    " WHERE state IN ('failed', 'cancelled', 'expired', 'parked', 'running')",
+    f"CREATE INDEX nephew_job_rare ON nephew_job (name, state, seq) WHERE {RARE}",
     "CREATE INDEX nephew_attempt_job ON nephew_attempt (name, job)",
     "CREATE UNIQUE INDEX nephew_worker_incarnation ON nephew_worker (incarnation)",
     "CREATE INDEX nephew_data_revocation ON nephew_data (name) WHERE revocation",

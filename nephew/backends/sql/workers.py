@@ -58,7 +58,7 @@ class Workers(Queue):
     def release_orphans(self) -> int:
         """Give back what unknown workers hold; see the contract."""
         orphaned = (
-            "name = ? AND worker IS NOT NULL AND finished_at IS NULL"
+            f"{self.dialect.aside}name = ? AND worker IS NOT NULL AND finished_at IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM nephew_worker WHERE number = nephew_job.worker)"
         )
         if not self.read(f"SELECT 1 FROM nephew_job WHERE {orphaned} LIMIT 1", (self.name,)):
