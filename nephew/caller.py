@@ -61,6 +61,17 @@ class Caller:
             for claimed in self.huey.worker.claim(self.huey.worker.next_claim(), 1, ids=[job_id]):
                 self._perform(claimed, decode(self.huey, claimed), self.huey._get_timestamp())
 
+    def cancel(self, job_id: str, reason: str) -> bool:
+        """Claim a waiting job and end it as cancelled; False when it cannot be claimed."""
+        for claimed in self.huey.worker.claim(self.huey.worker.next_claim(), 1, ids=[job_id]):
+            try:
+                task = decode(self.huey, claimed)
+            except NephewError:
+                task = None  # parked bytes can be cancelled as well
+            outcome = execution.ended_unrun(self.huey, claimed, task, State.CANCELLED, reason)
+            return not self.huey.settle(Finished(outcome, task)).lost
+        return False
+
     def _claim_of(self, task: HueyTask) -> Claimed:
         """The claim that `dequeue` took, or a new one; with what revokes the job by now."""
         claimed: Claimed | None = task.__dict__.pop("nephew_claim", None)

@@ -1,4 +1,8 @@
-"""`Nephew`: a `huey.Huey` whose parts are wired to a durable backend. It only wires."""
+"""`Nephew`: a `huey.Huey` whose parts are wired to a durable backend. It only wires.
+
+What only a consumer or an operator needs is imported when it is asked for: a web application that enqueues
+should not load it.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +21,12 @@ from huey import signals as S
 from huey.api import PeriodicTask, ResultGroup, chord, group
 from huey.api import Task as HueyTask
 
-from nephew import execution, message, presence
+from nephew import message
 from nephew.backends.contract import Backend, Enqueued
-from nephew.caller import Caller
 from nephew.codec import Codec
-from nephew.consumer import Consumer
 from nephew.errors import BackendError, ConfigError, NephewError
-from nephew.execution import Finished
-from nephew.inspection import Inspection
 from nephew.job import Job, State, new_id
-from nephew.ledger import Entry
-from nephew.locks import Lock, TaskLock
-from nephew.message import decode, new_job, options_of
+from nephew.message import new_job, options_of
 from nephew.opening import beside_caller, open_backend
 from nephew.options import Given
 from nephew.result import Result
@@ -37,12 +35,18 @@ from nephew.settings import InstanceOptions, Settings
 from nephew.settings import names as setting_names
 from nephew.storage import Storage
 from nephew.task import Task
-from nephew.worker import Worker
 
 if TYPE_CHECKING:
     from peewee import Database
 
     from nephew.backends.contract import WorkerRecord
+    from nephew.caller import Caller
+    from nephew.consumer import Consumer
+    from nephew.execution import Finished
+    from nephew.inspection import Inspection
+    from nephew.ledger import Entry
+    from nephew.locks import Lock, TaskLock
+    from nephew.worker import Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,7 +95,6 @@ class Nephew(Huey):
         self._place = (url, database, database_url, beside_caller())
         self._backends: dict[bool, Backend] = {}
         self._opening = threading.RLock()
-        self.caller = Caller(self)
         self._workers: dict[bool, Worker] = {}
         self._consuming = False
         self.interrupting = False
@@ -141,6 +144,8 @@ class Nephew(Huey):
 
     def create_consumer(self, **options: Any) -> Consumer:
         """The consumer; the stock `huey_consumer` command asks for it here."""
+        from nephew.consumer import Consumer
+
         return Consumer(self, **options)
 
     # -- decorators ---------------------------------------------------------------------------------
@@ -248,6 +253,13 @@ class Nephew(Huey):
         return [(self._registry.task_to_string(task), task.nephew_schedule) for task in periodic]
 
     # -- running by hand ----------------------------------------------------------------------------
+    @property
+    def caller(self) -> Caller:
+        """What runs jobs in the calling process."""
+        from nephew.caller import Caller
+
+        return Caller(self)
+
     def dequeue(self) -> HueyTask | None:
         """Claim the next job for this process; `execute` it to settle it. None: there is none."""
         return self.caller.dequeue()
@@ -291,6 +303,8 @@ class Nephew(Huey):
     @property
     def inspection(self) -> Inspection:
         """Questions about jobs and workers."""
+        from nephew.inspection import Inspection
+
         return Inspection(self)
 
     def job(self, job_id: str) -> Job | None:
@@ -316,14 +330,7 @@ class Nephew(Huey):
 
         :returns: False when it is being run, has ended, or there is none.
         """
-        for claimed in self.worker.claim(self.worker.next_claim(), 1, ids=[job_id]):
-            try:
-                task = decode(self, claimed)
-            except NephewError:
-                task = None  # parked bytes can be cancelled as well
-            outcome = execution.ended_unrun(self, claimed, task, State.CANCELLED, reason)
-            return not self.settle(Finished(outcome, task)).lost
-        return False
+        return self.caller.cancel(job_id, reason)
 
     def retry(self, job_id: str) -> bool:
         """Put an ended or parked job back into the queue, its earlier attempts kept in the record.
@@ -352,10 +359,14 @@ class Nephew(Huey):
     # -- locks --------------------------------------------------------------------------------------
     def lock(self, name: str, ttl: float = 60.0, wait: float | None = 5.0) -> Lock:
         """A lock with an owner; see `nephew.locks.Lock`."""
+        from nephew.locks import Lock
+
         return Lock(self, name, ttl, wait)
 
     def lock_task(self, lock_name: str, ttl: float | None = None) -> TaskLock:
         """Huey's task lock: taken or refused at once."""
+        from nephew.locks import TaskLock
+
         return TaskLock(self, lock_name, ttl)
 
     def is_locked(self, lock_name: str) -> bool:
@@ -371,6 +382,8 @@ class Nephew(Huey):
     @property
     def worker(self) -> Worker:
         """This process as a worker; registered when it first claims."""
+        from nephew.worker import Worker
+
         memory = self._in_memory()
         worker = self._workers.get(memory)
         if worker is None:
@@ -416,6 +429,8 @@ class Nephew(Huey):
 
     def forked(self) -> None:
         """In a fork's child: what the parent holds is the parent's."""
+        from nephew import presence
+
         self._workers = {}
         self._opening = threading.RLock()
         presence.forget_inherited()
