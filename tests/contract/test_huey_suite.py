@@ -19,6 +19,7 @@ import huey.tests.test_wrappers
 import pytest
 
 from nephew import Nephew
+from nephew.consumer import Consumer
 
 _DELAYED = "expects a delayed call in the queue first; Nephew puts it into the schedule at once"
 
@@ -76,6 +77,7 @@ class Stand(Nephew):
 
 class _OnBackend:
     database: ClassVar[str]
+    consumer_class = Consumer
 
     def tearDown(self) -> None:
         super().tearDown()  # type: ignore[misc]
