@@ -17,7 +17,7 @@ class Running:
     :ivar queue: the queue it was taken from.
     """
 
-    __slots__ = ("_report", "attempt", "id", "queue", "task")
+    __slots__ = ("_report", "attempt", "entered", "id", "queue", "task")
 
     def __init__(
         self,
@@ -29,6 +29,8 @@ class Running:
     ) -> None:
         self.id, self.task, self.attempt, self.queue = id, task, attempt, queue
         self._report = report
+        #: False while only what guards the function (its lock) is being run.
+        self.entered = True
 
     def progress(self, fraction: float, message: str | None = None) -> None:
         """Say how far the job is: `fraction` from 0.0 to 1.0, and a short text for people.

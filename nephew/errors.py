@@ -29,6 +29,10 @@ class BackendError(NephewError):
     """The place where jobs are kept could not be reached or refused a write; the step may be repeated."""
 
 
+class NotBegun(BackendError):
+    """The store could not be asked for what the job needs before it begins (its lock); it goes back, uncounted."""
+
+
 class SchemaError(NephewError):
     """The tables are missing or of another version than this Nephew; run `nephew migrate`."""
 

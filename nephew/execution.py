@@ -29,7 +29,7 @@ from huey.utils import SKIPPED, Error, normalize_time
 
 from nephew import clock, current
 from nephew.backends.contract import ChordMark, Claimed, Never, NewJob, Outcome
-from nephew.errors import EncodeError, NephewError, ShutDown, WorkerCrashed
+from nephew.errors import EncodeError, NephewError, NotBegun, ShutDown, WorkerCrashed
 from nephew.job import State
 from nephew.logs import job_extra
 from nephew.message import check_size, encode, new_job, options_of, task_name
@@ -88,6 +88,9 @@ def perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.dateti
     """
     try:
         return _perform(huey, claimed, task, timestamp, watch)
+    except NotBegun as error:
+        log.warning("Job %s could not begin (%s); it goes back to the queue.", claimed.id, error)
+        return Finished(given_back(claimed), task)
     except Exception as error:
         log.exception("Job %s could not be brought to its end; it is failed.", claimed.id)
         return _broken(huey, claimed, task, error)
@@ -98,6 +101,7 @@ def _perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datet
     if not_run is not None:
         return not_run
     running = current.Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, watch.report)
+    running.entered = not getattr(getattr(type(task), "nephew_function", None), "nephew_guard", False)
     watch.began(claimed)
     try:
         ran = run(huey, task, running)
@@ -148,7 +152,7 @@ def run(huey: Nephew, task: HueyTask, running: current.Running) -> Ran:
                 value = task.execute()
         finally:
             huey._tasks_in_flight.discard(task)
-    except ShutDown:
+    except (ShutDown, NotBegun):
         raise
     except KeyboardInterrupt as error:
         if huey.interrupts():
@@ -300,7 +304,7 @@ def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Fini
 
 def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: BaseException) -> Finished:
     word, news, retry_eta = _judge(huey, claimed, task, error)
-    final = not task.retries
+    final = not task.retries or task.retries < 1  # what a message brings need not be a whole number
     surface = final or (huey.store_intermediate_errors and not isinstance(error, RETRYING_EXCEPTIONS))
     metadata = _described(huey, task, error)
     stored = huey.results and not isinstance(task, PeriodicTask)
@@ -401,7 +405,7 @@ def _judge(
 
 
 def _then(task: HueyTask) -> str:
-    if not task.retries:
+    if not task.retries or task.retries < 1:
         return "no retry is left"
     delay = f" in about {task.retry_delay:g} s" if task.retry_delay else " at once"
     return f"runs again{delay}, {task.retries} retries left"

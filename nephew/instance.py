@@ -149,13 +149,16 @@ class Nephew(Huey):
         return Consumer(self, **options)
 
     # -- decorators ---------------------------------------------------------------------------------
-    def task(self, **options: Unpack[Given]) -> Callable[[Callable[P, R]], Task[P, R]]:
+    def task(self, *brackets: Any, **options: Unpack[Given]) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Make a function into a task.
 
+        :param brackets: nothing may be given by place; it is here to say so.
         :param options: Huey's (`retries`, `retry_delay`, `retry_backoff`, `priority`, `context`, `name`,
             `expires`, `timeout`) and Nephew's (see `nephew.options.TaskOptions`).
         :raises ConfigError: for an unknown option, naming the known ones, or an unusable value.
         """
+        if brackets:
+            raise ConfigError(f"expected @huey.task() with brackets and options by name, got {brackets[0]!r}")
         return cast("Callable[[Callable[P, R]], Task[P, R]]", super().task(**options))
 
     def periodic_task(self, schedule: Any, **options: Unpack[Given]) -> Callable[[Callable[P, R]], Task[P, R]]:
@@ -418,7 +421,12 @@ class Nephew(Huey):
                 log.warning("Could not sign off (%s); another consumer will.", error)
 
     def prepare_store(self) -> None:
-        """Have the tables ready before workers start."""
+        """Have the tables ready before workers start.
+
+        :raises ConfigError: when the store can never be used as it is.
+        :raises BackendError: when it cannot be reached now.
+        """
+        self.backend.schema()
         if self.settings.auto_migrate or not self.backend.heartbeats:
             self.backend.migrate()
 
@@ -461,6 +469,12 @@ def _check_options(options: dict[str, Any]) -> None:
     unknown = sorted(set(options) - _HUEYS)
     if unknown:
         raise ConfigError(f"unknown option {unknown[0]!r} of Nephew (known: {', '.join(sorted(known))})")
+    for name, value in options.items():
+        if name == "serializer":
+            if not (hasattr(value, "serialize") and hasattr(value, "deserialize")):
+                raise ConfigError(f"expected serializer to have serialize() and deserialize(), got {value!r}")
+        elif not isinstance(value, bool):
+            raise ConfigError(f"expected {name} to be True or False, got {value!r}")
 
 
 def _is_not_yet_said(database: Any) -> bool:

@@ -112,7 +112,7 @@ class Keeper:
         return min(pending) if pending else None
 
     def _settle_by_age(self) -> float | None:
-        ledger, limit = self.worker.ledger, self.worker.huey.settings.settle_after
+        ledger, limit = self.worker.ledger, self.worker.ledger.within
         if not len(ledger):
             return limit if any(lane.waiting for lane in self.worker.lanes) else None
         age = ledger.age()

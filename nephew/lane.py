@@ -152,7 +152,7 @@ class Lane:
             self._untold.append(entry)
             ledger.flush()
             self._tell()
-        elif not self.waiting or ledger.is_full() or ledger.age() >= self.huey.settings.settle_after:
+        elif not self.waiting or ledger.is_full() or ledger.is_due():
             ledger.flush()
 
     def _tell(self) -> None:

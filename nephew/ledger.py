@@ -14,6 +14,8 @@ log = logging.getLogger("huey.nephew.ledger")
 
 #: More outcomes than this are not left waiting for their age.
 FULL = 128
+#: A settle begins at this share of the age that no outcome may reach, for it takes its time as well.
+EARLY = 0.6
 #: The most outcomes in one settle.
 BATCH = 500
 
@@ -33,8 +35,10 @@ class Entry:
 class Ledger:
     """Collects outcomes and settles them in batches. Any thread may add and flush."""
 
-    def __init__(self, settle: Callable[[Sequence[Outcome]], Settled]) -> None:
+    def __init__(self, settle: Callable[[Sequence[Outcome]], Settled], within: float = 0.01) -> None:
+        """:param within: seconds after which no outcome should be waiting any more."""
         self._settle = settle
+        self.within = within * EARLY
         self._pending: list[Entry] = []
         self._batch: list[Entry] = []
         self._oldest: float | None = None
@@ -59,6 +63,10 @@ class Ledger:
         if self._batch:
             return float("inf")
         return 0.0 if oldest is None else time.monotonic() - oldest
+
+    def is_due(self) -> bool:
+        """Whether the oldest has waited long enough."""
+        return self.age() >= self.within
 
     def is_full(self) -> bool:
         """Whether so many wait that they should be settled now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -9,13 +10,14 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from huey.exceptions import TaskLockedException
 
 from nephew.backends.contract import LockRow
-from nephew.errors import BackendError, LockLost, LockNotAcquired, NephewError
+from nephew.current import running
+from nephew.errors import BackendError, LockLost, LockNotAcquired, NephewError, NotBegun
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -128,10 +130,26 @@ class Lock:
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
         def locked(*args: P.args, **kwargs: P.kwargs) -> R:
-            with self:
+            with self._before(function):
                 return function(*args, **kwargs)
 
+        locked.nephew_guard = True  # type: ignore[attr-defined]  # read by the execution
         return locked
+
+    @contextlib.contextmanager
+    def _before(self, function: Callable[..., Any]) -> Iterator[None]:
+        """Hold the lock; a store that is away before a job has begun is not the job's failure."""
+        job = running.get()
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self)
+            except BackendError as error:
+                if job is None or job.entered:
+                    raise
+                raise NotBegun(str(error)) from error
+            if job is not None:
+                job.entered = not getattr(function, "nephew_guard", False)
+            yield
 
 
 class _Renewal:

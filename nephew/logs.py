@@ -81,6 +81,10 @@ def install(settings: Settings) -> None:
             handler.setFormatter(JsonFormatter())
     for handler in logging.getLogger().handlers:
         _know_the_job(handler)
+        if settings.log == "json" and isinstance(handler, logging.StreamHandler):
+            handler.setFormatter(JsonFormatter())
+    if settings.log == "json" and logging.getLogger("huey").handlers:
+        logging.getLogger("huey").propagate = False  # else the root's handlers write each line once more
 
 
 def job_extra(job: Any) -> dict[str, Any]:

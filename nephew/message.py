@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import inspect
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 from huey.api import Task as HueyTask
@@ -39,6 +40,7 @@ def new_job(huey: Nephew, task: HueyTask, *, chord: str | None = None) -> NewJob
     """What is stored for a call.
 
     :raises EncodeError: when an argument cannot be stored; it is named.
+    :raises NephewError: when the priority is not a number.
     """
     options = options_of(task)
     return NewJob(
@@ -46,11 +48,18 @@ def new_job(huey: Nephew, task: HueyTask, *, chord: str | None = None) -> NewJob
         task=task_name(huey, task),
         queue=options.queue,
         payload=encode(huey, task),
-        priority=float(task.priority or 0),
+        priority=_priority(task),
         eta=None if task.eta is None else clock.to_epoch(task.eta, huey.utc),
         unique_key=None if options.unique is False else _unique_key(huey, task, options),
         chord=chord,
     )
+
+
+def _priority(task: HueyTask) -> float:
+    given = 0 if task.priority is None else task.priority
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        raise NephewError(f"expected priority to be a number, got {given!r}; nothing was enqueued")
+    return float(given)
 
 
 def encode(huey: Nephew, task: HueyTask) -> bytes:

@@ -94,10 +94,14 @@ class TaskOptions:
             raise ConfigError(f"task {task}: expected unique to be True or a function, got {self.unique!r}")
         if not _is_number(self.retry_jitter) or not 0 <= self.retry_jitter <= 1:
             raise ConfigError(f"task {task}: expected retry_jitter from 0.0 to 1.0, got {self.retry_jitter!r}")
-        for name in ("retry_max_delay", "max_crashes"):
-            value = getattr(self, name)
-            if value is not None and (not _is_number(value) or value <= 0):
-                raise ConfigError(f"task {task}: expected {name} to be greater than 0, got {value!r}")
+        if self.retry_max_delay is not None and (not _is_number(self.retry_max_delay) or self.retry_max_delay <= 0):
+            raise ConfigError(
+                f"task {task}: expected retry_max_delay to be greater than 0, got {self.retry_max_delay!r}"
+            )
+        if self.max_crashes is not None and (not _is_whole(self.max_crashes) or self.max_crashes <= 0):
+            raise ConfigError(
+                f"task {task}: expected max_crashes to be a whole number greater than 0, got {self.max_crashes!r}"
+            )
         if not isinstance(self.attrs, dict):
             raise ConfigError(f"task {task}: expected attrs to be a dict, got {self.attrs!r}")
 
@@ -110,6 +114,10 @@ class TaskOptions:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _exceptions(task: str, name: str, given: Any) -> tuple[type[BaseException], ...]:

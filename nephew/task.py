@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
@@ -44,6 +46,10 @@ class Task(TaskWrapper, Generic[P, R]):
     func: Callable[P, R]
 
     def __init__(self, huey: Nephew, func: Callable[P, R], *, name: str | None = None, **settings: Any) -> None:
+        if not callable(func):
+            raise ConfigError(f"expected a function to make a task of, got {func!r}")
+        if name is not None and not (isinstance(name, str) and name.strip()):
+            raise ConfigError(f"task {func!r}: expected name to be a text, got {name!r}")
         label = str(name or getattr(func, "__name__", repr(func)))
         given = {key: settings.pop(key) for key in list(settings) if key not in _HUEYS}
         options = TaskOptions.parse(label, given)
@@ -90,7 +96,31 @@ _HUEYS = frozenset(
 
 
 def _check_hueys(task: str, settings: dict[str, Any]) -> None:
-    for name in ("retries", "retry_delay", "retry_backoff", "timeout"):
-        value = settings.get(f"default_{name}")
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
-            raise ConfigError(f"task {task}: expected {name} to be a number of 0 or more, got {value!r}")
+    """Refuse what Huey would take and stumble over later."""
+    for name, is_usable, words in _CHECKS:
+        value = settings.get(name, settings.get(f"default_{name}"))
+        if value is not None and not is_usable(value):
+            raise ConfigError(f"task {task}: expected {name} to be {words}, got {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_CHECKS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    (
+        "retries",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
+        "a whole number, 0 or more",
+    ),
+    ("retry_delay", lambda value: _is_number(value) and value >= 0, "a number of seconds, 0 or more"),
+    ("retry_backoff", lambda value: _is_number(value) and value >= 0, "a factor, 0 or more"),
+    ("timeout", lambda value: _is_number(value) and value >= 0, "a number of seconds, 0 or more"),
+    ("priority", _is_number, "a number"),
+    (
+        "expires",
+        lambda value: _is_number(value) or isinstance(value, dt.datetime | dt.timedelta),
+        "seconds, a timedelta or a datetime",
+    ),
+    ("context", lambda value: isinstance(value, bool), "True or False"),
+)

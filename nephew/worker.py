@@ -40,7 +40,7 @@ class Worker:
         self.pid = os.getpid()
         self.host = socket.gethostname()
         self.gate = Gate()
-        self.ledger = Ledger(self._settle)
+        self.ledger = Ledger(self._settle, huey.settings.settle_after)
         self.lanes: list[Lane] = []
         self._free_slots = list(range(slots))[::-1]
         self.slots = slots

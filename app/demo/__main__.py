@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -33,6 +34,8 @@ def environment(workspace: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 def main() -> None:
     """Replace this process by the demonstration; the settings are read before the application is imported."""
+    # A Ctrl-C from here on is obeyed by the demonstration once it can clear the workspace away.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     workspace = Path(tempfile.mkdtemp(prefix=WORKSPACE_PREFIX))
     command = [sys.executable, "-m", "app.demo.show", *sys.argv[1:]]
     os.execve(sys.executable, command, environment(workspace, os.environ))

@@ -64,6 +64,8 @@ def consuming(log: Path, variables: dict[str, str]) -> Iterator[Consumer]:
     try:
         yield consumer
     finally:
-        if consumer.alive:
-            consumer.stop()
-        consumer.kill()
+        try:
+            if consumer.alive:
+                consumer.stop()
+        finally:  # also when Ctrl-C is pressed again meanwhile
+            consumer.kill()

@@ -28,6 +28,9 @@ from app.queue import huey
 #: How much of the consumer's log is shown when something went wrong.
 LOG_LINES = 40
 
+#: What a shell shows for a program that Ctrl-C has ended.
+INTERRUPTED = 130
+
 UNFINISHED = ("scheduled", "queued", "running", "retrying", "parked")
 
 
@@ -42,17 +45,22 @@ class Outcome:
 
 
 def main() -> int:
-    """Play all scenes; 0 when every job reached its expected end."""
+    """Play all scenes; 0 when every job reached its expected end, 130 after Ctrl-C."""
     if not (settings.demo and settings.data_dir.name.startswith(WORKSPACE_PREFIX)):
         sys.exit("Start the demonstration with `python -m app.demo`: it makes a workspace of its own.")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     console = Console(soft_wrap=True)
     started = time.monotonic()
-    create_tables()
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held back since there is a workspace
+        create_tables()
         with _stage(console) as stage:
             outcomes = list(_play_all(stage))
-    except (KeyboardInterrupt, SystemExit):  # somebody has seen enough
+    except KeyboardInterrupt:  # somebody has seen enough
+        shutil.rmtree(settings.data_dir)
+        console.print("\nEnded by Ctrl-C; nothing is left behind.")
+        return INTERRUPTED
+    except SystemExit:
         shutil.rmtree(settings.data_dir)
         raise
     _sum_up(console, outcomes, time.monotonic() - started)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
-from huey.constants import WORKER_PROCESS, WORKER_THREAD, WORKER_TYPES
+from huey.constants import WORKER_GREENLET, WORKER_PROCESS, WORKER_THREAD, WORKER_TYPES
 from huey.consumer_options import ConsumerConfig
 
-from nephew import Nephew
-from nephew.cli.application import with_huey
+from nephew.cli.application import Selected, app_option
 
 
 @click.command()
@@ -44,20 +46,37 @@ from nephew.cli.application import with_huey
 @click.option("-v/-q", "--verbose/--quiet", default=None, help="Log more, or only warnings and errors.")
 @click.option("-l", "--logfile", type=click.Path(dir_okay=False), metavar="FILE", help="Log there, not to stderr.")
 @click.option("-S", "--simple", "simple_log", is_flag=True, help="Log time and message only.")
-@with_huey
-def run(huey: Nephew, no_periodic: bool, **options: Any) -> None:
+@app_option()
+@click.pass_obj
+def run(selected: Selected, /, no_periodic: bool, **options: Any) -> None:
     """Run jobs and schedules.
 
-    The same consumer as `huey_consumer PATH`, until SIGTERM or Ctrl-C.
+    The same consumer as `huey_consumer PATH`, until SIGTERM or Ctrl-C. With -k greenlet gevent's patches are
+    applied before the application is imported.
     """
     config = ConsumerConfig(periodic=not no_periodic, **options)
     if sys.platform == "win32" and config.worker_type == WORKER_PROCESS:
         raise click.UsageError("there are no worker processes on Windows; expected -k thread")
+    if config.worker_type == WORKER_GREENLET:
+        _be_patched()
+    huey = selected.load()
     try:
         config.setup_logger(logging.getLogger("huey"))
         consumer = huey.create_consumer(**config.values)
     except OSError as error:
         raise click.ClickException(f"the log file cannot be written: {error}") from error
-    except ImportError as error:  # gevent is not installed
-        raise click.ClickException(str(error)) from error
     consumer.run()
+
+
+def _be_patched() -> None:
+    """Have gevent's patches; returns if they are applied, else this process begins anew with them.
+
+    Huey has been imported by now, and some of what it holds cannot be patched any more.
+    """
+    if importlib.util.find_spec("gevent") is None:
+        raise click.ClickException("greenlet workers need gevent, which is not installed; run `pip install gevent`")
+    from gevent import monkey
+
+    if not monkey.is_module_patched("threading"):
+        script = str(Path(__file__).with_name("green.py"))
+        os.execv(sys.executable, [sys.executable, script, *sys.argv[1:]])

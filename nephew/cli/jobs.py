@@ -11,7 +11,7 @@ from nephew import Nephew, clock
 from nephew.cli import record
 from nephew.cli.application import with_huey
 from nephew.cli.output import clean, json_option, period, print_json
-from nephew.cli.tables import print_table
+from nephew.cli.tables import NARROW, print_table, width
 from nephew.job import Job, State
 
 ids_argument = click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
@@ -41,14 +41,22 @@ def list_jobs(
     if as_json:
         print_json([record.summary(job) for job in found])
     elif found:
-        columns = ("ID", "STATE", "TASK", "QUEUE", "AGE", "ABOUT")
-        print_table(columns, [_row(job) for job in found], whole=("ID", "STATE", "QUEUE", "AGE"))
+        _print_jobs(found)
     else:
         click.echo("No such job.", err=True)
     if not found:
         raise click.exceptions.Exit(1)
     if more:
         click.echo(f"These are the latest {limit}; --limit shows more.", err=True)
+
+
+def _print_jobs(found: list[Job]) -> None:
+    if width() < NARROW:
+        rows = [(job.id, job.state, job.task.rpartition(".")[2], record.about(job)) for job in found]
+        print_table(("ID", "STATE", "TASK", "ABOUT"), rows, whole=("ID", "STATE"), cut=("TASK", "ABOUT"))
+        return
+    columns = ("ID", "STATE", "TASK", "QUEUE", "AGE", "ABOUT")
+    print_table(columns, [_row(job) for job in found], whole=("ID", "STATE", "QUEUE", "AGE"))
 
 
 def _row(job: Job) -> tuple[Any, ...]:
@@ -71,7 +79,7 @@ def show(huey: Nephew, job_id: str, as_json: bool) -> None:
     if job is None:
         raise click.ClickException(_unknown(job_id))
     if as_json:
-        print_json(job)
+        print_json(record.whole(job))
     else:
         record.show(job)
 

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -30,8 +31,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON; what JSON does not know is given as text."""
-    click.echo(json.dumps(plain(value), indent=2))
+    """Print a value as JSON; what JSON does not know is given as text, what cannot be printed by its number."""
+    known = plain(value)
+    text = UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(known, indent=2, ensure_ascii=False))
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(known, indent=2)
+    click.echo(text)
 
 
 def plain(value: Any) -> Any:

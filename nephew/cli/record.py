@@ -21,6 +21,14 @@ def summary(job: Job) -> dict[str, Any]:
     return {key: value for key, value in known.items() if key not in ("attempts", "traceback")}
 
 
+def whole(job: Job) -> dict[str, Any]:
+    """The record as JSON, with how many seconds each attempt took."""
+    known: dict[str, Any] = plain(job)
+    for told, attempt in zip(known["attempts"], job.attempts, strict=True):
+        told["duration"] = attempt.duration
+    return known
+
+
 def seconds(job: Job) -> float | None:
     """How long its last run took."""
     if job.started_at is None or job.finished_at is None:

@@ -74,6 +74,32 @@ def test_it_fails_when_its_consumer_dies_and_keeps_the_evidence(tmp_path: Path):
     assert [path.name for path in tmp_path.glob("*/consumer.log")] == ["consumer.log"], told
 
 
+@pytest.mark.parametrize("moment", ["workspace", "consumer"])
+def test_ctrl_c_ends_it_without_a_traceback_and_leaves_nothing_behind(tmp_path: Path, moment: str):
+    demonstration = subprocess.Popen(
+        [sys.executable, "-m", "app.demo"],
+        cwd=PROJECT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    children = []
+    if moment == "consumer":
+        children = eventually(lambda: children_of(demonstration.pid), timeout=LIMIT_SECONDS)
+    else:
+        eventually(lambda: any(tmp_path.iterdir()), timeout=LIMIT_SECONDS)
+
+    demonstration.send_signal(signal.SIGINT)
+
+    told, _ = demonstration.communicate(timeout=LIMIT_SECONDS)
+    assert demonstration.returncode == 130, told
+    assert told.endswith("\nEnded by Ctrl-C; nothing is left behind.\n")
+    assert "Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+
+
 def children_of(pid: int) -> list[int]:
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     assert children

@@ -21,12 +21,12 @@ from tests.contract.jobs import fails
         ({"unique": "yes"}, "expected unique to be True or a function, got 'yes'"),
         ({"retry_jitter": 2}, "expected retry_jitter from 0.0 to 1.0, got 2"),
         ({"retry_max_delay": 0}, "expected retry_max_delay to be greater than 0, got 0"),
-        ({"max_crashes": -1}, "expected max_crashes to be greater than 0, got -1"),
+        ({"max_crashes": -1}, "expected max_crashes to be a whole number greater than 0, got -1"),
         ({"retry_on": "ValueError"}, "expected retry_on to be exception classes, got 'ValueError'"),
         ({"no_retry_on": [1]}, "expected no_retry_on to be exception classes, got 1"),
         ({"attrs": [1]}, "expected attrs to be a dict, got \\[1\\]"),
-        ({"retries": "3"}, "expected retries to be a number of 0 or more, got '3'"),
-        ({"retry_delay": -1}, "expected retry_delay to be a number of 0 or more, got -1"),
+        ({"retries": "3"}, "expected retries to be a whole number, 0 or more, got '3'"),
+        ({"retry_delay": -1}, "expected retry_delay to be a number of seconds, 0 or more, got -1"),
     ],
 )
 def test_an_unusable_option_fails_at_import(huey: Nephew, options: dict, message: str):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import os
+import pty
+import re
 import signal
 import sqlite3
 import subprocess
@@ -19,6 +22,7 @@ import pytest
 
 from nephew import Nephew
 from nephew.cli import nephew
+from nephew.cli.output import print_json
 from nephew.version import __version__
 from tests.eventually import eventually
 
@@ -84,6 +88,25 @@ class Shop:
 
     def run(self, *arguments: str, **more: str) -> Done:
         return ended(self.start(*arguments, **more))
+
+    def see(self, columns: int, *arguments: str) -> str:
+        """What a terminal of that width shows, without colours."""
+        ours, theirs = pty.openpty()
+        with open(ours, "rb", buffering=0) as terminal:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "nephew", *arguments],
+                cwd=self.folder,
+                env=self.environment(COLUMNS=str(columns), TERM="xterm"),
+                stdin=subprocess.DEVNULL,
+                stdout=theirs,
+            )
+            os.close(theirs)
+            shown = b""
+            with contextlib.suppress(OSError):  # Linux's way to say that the other side is closed
+                while part := terminal.read(4096):
+                    shown += part
+            assert process.wait(timeout=30) == 0
+        return re.sub(r"\x1b\[[\d;]*m", "", shown.decode()).replace("\r\n", "\n")
 
     def json(self, *arguments: str) -> Any:
         return parsed(self.run(*arguments, "--json"))
@@ -317,6 +340,34 @@ def test_a_wide_and_hostile_text_stays_whole_and_harmless_in_a_pipe(shop: Shop, 
     assert "\x1b" not in row
 
 
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_narrow_terminal_shows_a_job_in_one_line_with_its_whole_id(shop: Shop, module: Any, columns: int) -> None:
+    jobs = [module.fail("no such price " * 20), module.add(1)]
+    run_waiting_jobs(module.huey)
+
+    shown = shop.see(columns, "jobs", "list").splitlines()
+
+    assert shown[0].split() == ["ID", "STATE", "TASK", "ABOUT"]
+    added, failed = shown[-2:]
+    assert added.split()[:4] == [jobs[1].id, "succeeded", "add", "took"]
+    assert failed.split()[:3] == [jobs[0].id, "failed", "fail"] and "no such" in failed and failed.endswith("…")
+    assert len(shown) == 4 and max(map(len, shown)) <= columns
+
+
+def test_an_id_stays_whole_in_a_terminal_that_is_too_small_for_a_row(shop: Shop, module: Any) -> None:
+    job = module.add(1)
+
+    assert job.id in shop.see(30, "jobs", "list")
+
+
+def test_a_wide_terminal_shows_the_whole_name_and_the_queue(shop: Shop, module: Any) -> None:
+    job = module.add(1)
+
+    row = shop.see(140, "jobs", "list").split("\n")[3].split()
+
+    assert row[:4] == [job.id, "queued", "shop.add", "mail"]
+
+
 @pytest.mark.usefixtures("module")
 def test_a_state_that_there_is_none_of_is_refused_with_the_known_ones() -> None:
     said = refused("jobs", "list", "--state", "fialed")
@@ -346,6 +397,7 @@ def test_show_tells_arguments_attempts_progress_and_traceback(
         assert said in text.stdout
     assert (found["state"], found["args"], found["progress"]["fraction"]) == ("failed", ["no such price"], 0.5)
     assert [attempt["outcome"] for attempt in found["attempts"]] == ["failed"]
+    assert 0 <= found["attempts"][0]["duration"] < 30
     assert "Traceback" in found["attempts"][0]["traceback"]
 
 
@@ -362,6 +414,23 @@ def test_show_tells_the_cause_of_a_crash(shop: Shop) -> None:
     assert called.returncode == 1
     assert "Attempt 1 crashed" in shown.stdout
     assert "it was killed by SIGKILL" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("encoding", "printed"),
+    [("utf-8", '"12 € 🥛 \\u009b \\ud800"'), ("latin-1", '"12 \\u20ac \\ud83e\\udd5b \\u009b \\ud800"')],
+)
+def test_json_has_the_characters_that_can_be_printed_and_the_numbers_of_others(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, printed: str
+) -> None:
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding))
+
+    print_json("12 € 🥛 \x9b \ud800")
+
+    sys.stdout.flush()
+    assert buffer.getvalue().decode("ascii" if encoding == "latin-1" else encoding) == f"{printed}\n"
+    assert json.loads(printed) == "12 € 🥛 \x9b \ud800"
 
 
 # -- steering -----------------------------------------------------------------------------------------
@@ -487,6 +556,46 @@ def test_a_consumer_started_as_a_module_restarts_itself_on_sighup(shop: Shop) ->
         consumer.kill()
 
     assert consumer.returncode == 0
+
+
+def test_greenlet_workers_run_an_application_that_knows_nothing_of_gevent(shop: Shop) -> None:
+    with (shop.folder / "shop.py").open("a") as file:
+        file.write(
+            "import threading, time\n"
+            "from gevent import monkey\n"
+            "early = monkey.is_module_patched('threading'), type(threading.RLock()).__module__\n"
+            "@huey.task()\n"
+            "def doze(seconds):\n"
+            "    time.sleep(seconds)\n"
+            "    return early\n"
+        )
+    log = shop.folder / "consumer.log"
+    consumer = shop.start("run", "-k", "greenlet", "-w", "20", "-l", str(log))
+    try:
+        for _ in range(9):
+            shop.start("call", "doze", "[0.5]").communicate(timeout=20)
+        dozed = shop.run("call", "doze", "[0.5]", "--wait", "--timeout", "20")
+        (worker,) = {(worker["type"], worker["pid"]) for worker in shop.json("status")["workers"]}
+        consumer.send_signal(signal.SIGHUP)
+        eventually(lambda: log.read_text().count("Scheduler runs every") == 2)
+        consumer.send_signal(signal.SIGTERM)
+        consumer.communicate(timeout=20)
+    finally:
+        consumer.kill()
+
+    assert json.loads(dozed.stdout)[0] is True and "gevent" in json.loads(dozed.stdout)[1]
+    assert worker == ("greenlet", consumer.pid), "it is the same process"
+    assert "patch" not in log.read_text(), "Huey warns of nothing"
+    assert consumer.returncode == 0
+
+
+def test_greenlet_workers_without_gevent_say_what_to_install(shop: Shop) -> None:
+    (shop.folder / "sitecustomize.py").write_text("import sys\nsys.modules['gevent'] = None\n")
+
+    done = shop.run("run", "-k", "greenlet", PYTHONPATH=f"{shop.folder}{os.pathsep}{ROOT}")
+
+    assert done.returncode == 1
+    assert "run `pip install gevent`" in done.stderr
 
 
 def test_waiting_in_vain_ends_at_the_timeout_and_leaves_the_job(shop: Shop, module: Any) -> None:

@@ -59,5 +59,5 @@ def test_without_a_word_everything_is_retried():
 
 @pytest.mark.parametrize("value", [True, "3", -1, 0])
 def test_numbers_are_numbers(value: object):
-    with pytest.raises(ConfigError, match="expected max_crashes to be greater than 0"):
+    with pytest.raises(ConfigError, match="expected max_crashes to be a whole number greater than 0"):
         TaskOptions.parse("f", {"max_crashes": value})

@@ -13,7 +13,7 @@ from peewee import PeeweeException
 from nephew.backends.contract import Schema
 from nephew.backends.sql import migrations
 from nephew.backends.sql.dialects import Dialect
-from nephew.errors import BackendError, SchemaError
+from nephew.errors import BackendError, ConfigError, NephewError, SchemaError
 
 log = logging.getLogger("huey.nephew.sql")
 
@@ -118,8 +118,10 @@ class Connected:
         except self._errors as error:
             raise self._explained(error, inside) from error
 
-    def _explained(self, error: Exception, inside: bool) -> BackendError:
+    def _explained(self, error: Exception, inside: bool) -> NephewError:
         root = _root(error)
+        if self.dialect.is_hopeless(root):
+            return ConfigError(f"{self.description} cannot be used: {root}")
         if not inside and self.dialect.is_broken(root):
             self._drop_connection()
         if inside and self.dialect.is_deferred_upgrade(root):
@@ -158,6 +160,7 @@ class Connected:
     def _ensure_ready(self) -> None:
         if self._ready:
             return
+        self.dialect.exists()  # says clearly when there can be no such file
         found = self._repeated(lambda: migrations.version(self.database))
         if found == migrations.LATEST:
             self._ready = not self.database.in_transaction()  # else they may be taken back with it

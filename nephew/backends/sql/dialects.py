@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from peewee import Database, PostgresqlDatabase, SqliteDatabase
+from peewee import Database, OperationalError, PostgresqlDatabase, SqliteDatabase
 
 from nephew.backends.contract import Watcher
 from nephew.backends.sql.wakeup import NotificationWatcher, SilentWatcher, watch_file
@@ -28,6 +28,8 @@ except ImportError:  # the extra `postgres` is not installed
 
 Run = Callable[..., Any]
 
+#: Seconds to try to switch a new file to WAL while others do the same.
+WAL_PATIENCE = 10.0
 #: Passwords that a PostgreSQL URI carries in its query, or a connection string as words.
 SECRET = re.compile(r"(password=)('[^']*'|[^&\s]*)", re.IGNORECASE)
 #: The first SQLite that knows RETURNING and MATERIALIZED.
@@ -88,6 +90,10 @@ class Dialect:
         """Whether the connection is gone and a new one may do."""
         return False
 
+    def is_hopeless(self, error: BaseException) -> bool:
+        """Whether waiting will not help: what is there is no database."""
+        return False
+
     def is_conflict(self, error: BaseException) -> bool:
         """Whether the step was undone for the sake of another transaction, and may be tried again."""
         return False
@@ -119,7 +125,7 @@ class Dialect:
     def exists(self) -> bool:
         """Whether there is a place to look into without making one.
 
-        :raises BackendError: when it could not be made or written.
+        :raises ConfigError: when it could not be made or written.
         """
         return True
 
@@ -149,8 +155,21 @@ class Sqlite(Dialect):
         self._lock = threading.RLock()
 
     def prepare(self) -> None:
-        if self._file() is not None:
-            self.database.execute_sql("PRAGMA journal_mode = wal")
+        if self._file() is None:
+            return
+        # SQLite does not wait for this switch by itself, and consumers may start together.
+        until = time.monotonic() + WAL_PATIENCE
+        while True:
+            try:
+                self.database.execute_sql("PRAGMA journal_mode = wal")
+                return
+            except OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+
+    def is_hopeless(self, error: BaseException) -> bool:
+        return "file is not a database" in str(error)
 
     def is_shared(self) -> bool:
         return self._file() is not None
@@ -162,7 +181,7 @@ class Sqlite(Dialect):
         found = os.path.exists(path)
         needed = path if found else os.path.dirname(path)
         if not os.access(needed, os.R_OK | os.W_OK):
-            raise BackendError(f"expected to be able to read and write {needed}; no job can be kept there")
+            raise ConfigError(f"expected to be able to read and write {needed}; no job can be kept there")
         return found
 
     def fresh_seqs(self, run: Run, count: int) -> list[int]:
