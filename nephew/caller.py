@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from huey import signals as S
 from huey.api import Task as HueyTask
 
-from nephew import execution
+from nephew import endings, execution
 from nephew.backends.contract import Claimed
+from nephew.endings import Finished
 from nephew.errors import NephewError, ShutDown
-from nephew.execution import Finished
 from nephew.job import State
 from nephew.message import decode, new_job
 
@@ -37,7 +37,7 @@ class Caller:
             try:
                 task = decode(self.huey, found[0])
             except NephewError as error:
-                self.huey.settle(execution.unreadable(found[0], error))
+                self.huey.settle(endings.unreadable(found[0], error))
                 continue
             task.nephew_claim = found[0]
             return task
@@ -48,7 +48,7 @@ class Caller:
         if self.huey.ready_to_run(task, moment):
             return self._perform(claimed, task, moment)
         eta = new_job(self.huey, task).eta
-        later = execution.given_back(claimed)._replace(state=State.SCHEDULED, eta=eta)
+        later = endings.given_back(claimed)._replace(state=State.SCHEDULED, eta=eta)
         self._settle(Finished(later, task, ((S.SIGNAL_SCHEDULED, task),)))
         return None
 
@@ -68,7 +68,7 @@ class Caller:
                 task = decode(self.huey, claimed)
             except NephewError:
                 task = None  # parked bytes can be cancelled as well
-            outcome = execution.ended_unrun(self.huey, claimed, task, State.CANCELLED, reason)
+            outcome = endings.ended_unrun(self.huey, claimed, task, State.CANCELLED, reason)
             return not self.huey.settle(Finished(outcome, task)).lost
         return False
 
@@ -89,7 +89,7 @@ class Caller:
         try:
             finished = execution.perform(self.huey, claimed, task, moment, watch)
         except ShutDown:
-            finished = execution.interrupted(claimed, task)
+            finished = endings.interrupted(claimed, task)
         outcome = finished.outcome._replace(worker=f"{socket.gethostname()}:{os.getpid()}:caller")
         self._settle(finished._replace(outcome=outcome))
         return finished.value

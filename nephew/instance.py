@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from nephew.backends.contract import WorkerRecord
     from nephew.caller import Caller
     from nephew.consumer import Consumer
-    from nephew.execution import Finished
+    from nephew.endings import Finished
     from nephew.inspection import Inspection
     from nephew.ledger import Entry
     from nephew.locks import Lock, TaskLock

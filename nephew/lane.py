@@ -9,10 +9,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from nephew import execution
+from nephew import endings, execution
 from nephew.backends.contract import Claimed
+from nephew.endings import Finished
 from nephew.errors import BackendError, NephewError, ShutDown
-from nephew.execution import Finished
 from nephew.job import State
 from nephew.ledger import Entry
 from nephew.message import decode
@@ -106,19 +106,19 @@ class Lane:
                 self._run(claimed, timestamp)
                 return
         log.info("Job %s must run alone and this process is busy; it is tried again in 1 s.", claimed.id)
-        later = execution.given_back(claimed)._replace(state=State.SCHEDULED, eta=self.huey.backend.now() + 1.0)
+        later = endings.given_back(claimed)._replace(state=State.SCHEDULED, eta=self.huey.backend.now() + 1.0)
         self._settle(Finished(later))
 
     def _run(self, claimed: Claimed, timestamp: dt.datetime | None) -> None:
         try:
             task = decode(self.huey, claimed)
         except NephewError as error:
-            self._settle(execution.unreadable(claimed, error))
+            self._settle(endings.unreadable(claimed, error))
             return
         try:
             finished = execution.perform(self.huey, claimed, task, timestamp or self.huey._get_timestamp(), self)
         except ShutDown:
-            self._settle(execution.interrupted(claimed, task))
+            self._settle(endings.interrupted(claimed, task))
             self.worker.ledger.flush()
             raise
         outcome = finished.outcome._replace(worker=self.label(), progress=self.progress)
@@ -183,7 +183,7 @@ class Lane:
         if running_too and running is not None:
             returned.append(running)
         for claimed in returned:
-            self.worker.ledger.add(Finished(execution.given_back(claimed)))
+            self.worker.ledger.add(Finished(endings.given_back(claimed)))
         if returned:
             try:
                 self.worker.ledger.flush()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from nephew.backends.contract import Outcome, Settled
-from nephew.execution import Finished
+from nephew.endings import Finished
 
 log = logging.getLogger("huey.nephew.ledger")
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from huey.utils import Error
 
-from nephew import execution, presence
+from nephew import endings, presence
 from nephew.backends.contract import Claimed, Died, WorkerRecord
+from nephew.endings import Finished
 from nephew.errors import NephewError
-from nephew.execution import Finished
 from nephew.job import State
 from nephew.message import decode
 
@@ -107,8 +107,8 @@ class Reaper:
         except NephewError:
             task = None
         error = Error({"error": reason, "retries": 0, "traceback": reason, "task_id": claimed.id})
-        outcome = execution.ended_unrun(self.huey, claimed, task, State.FAILED, reason, error)
-        follow_ups = execution.crash_handler(self.huey, task, reason, claimed.attempts)
+        outcome = endings.ended_unrun(self.huey, claimed, task, State.FAILED, reason, error)
+        follow_ups = endings.crash_handler(self.huey, task, reason, claimed.attempts)
         self.huey.settle(Finished(outcome._replace(follow_ups=follow_ups), task))
 
 

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from nephew.backends.contract import Outcome, Settled
+from nephew.endings import Finished
 from nephew.errors import BackendError
-from nephew.execution import Finished
 from nephew.job import State
 from nephew.ledger import BATCH, FULL, Ledger
 from tests.eventually import eventually

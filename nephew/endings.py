@@ -1,0 +1,341 @@
+"""How a job ends, as values: what each end settles, and whom to tell once it stands.
+
+Huey's semantics (`huey.api.Huey._execute`), held to them by Huey's own tests.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from huey import signals as S
+from huey.api import PeriodicTask
+from huey.api import Task as HueyTask
+from huey.exceptions import (
+    RETRYING_EXCEPTIONS,
+    CancelExecution,
+    RateLimitExceeded,
+    RetryTask,
+    TaskLockedException,
+    TaskTimeout,
+)
+from huey.utils import SKIPPED, Error, normalize_time
+
+from nephew import clock, current
+from nephew.backends.contract import Claimed, NewJob, Outcome
+from nephew.errors import EncodeError, NephewError, WorkerCrashed
+from nephew.followups import (
+    News,
+    abort_mark,
+    chord_callback,
+    chord_mark,
+    described,
+    encode_error,
+    encode_result,
+    error_handler,
+    extended,
+    follow_up,
+    never_steps,
+)
+from nephew.job import State
+from nephew.logs import job_extra
+from nephew.message import encode, options_of
+
+if TYPE_CHECKING:
+    from nephew.instance import Nephew
+
+log = logging.getLogger("huey.nephew.endings")
+
+
+class Finished(NamedTuple):
+    """A job that has been dealt with: what to settle, and whom to tell once that is done.
+
+    :ivar news: signals in order, each with its task and arguments.
+    :ivar hook: value and exception for the post-execute hooks, or None when the function was not reached.
+    """
+
+    outcome: Outcome
+    task: HueyTask | None = None
+    news: News = ()
+    hook: tuple[Any, BaseException | None] | None = None
+    chord_callback: HueyTask | None = None
+    value: Any = None
+
+
+class Ran(NamedTuple):
+    """One run of the function, just ended."""
+
+    value: Any
+    error: BaseException | None
+    started_at: float
+    finished_at: float
+
+
+def finish(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished:
+    """What follows from a run."""
+    if ran.error is None:
+        try:
+            return _succeeded(huey, claimed, task, ran)
+        except EncodeError as error:
+            task.retries = 0  # running it again would not make the value storable
+            ran = ran._replace(error=error)
+    assert ran.error is not None
+    try:
+        return _failed(huey, claimed, task, ran, ran.error)
+    except EncodeError as error:  # the function has put something into its arguments that cannot be stored
+        task.retries = 0
+        error.__cause__ = ran.error
+        return _failed(huey, claimed, task, ran, error)
+
+
+def interrupted(claimed: Claimed, task: HueyTask) -> Finished:
+    """The worker must end: the job goes back to its place, uncounted."""
+    log.warning(
+        "Task %s was interrupted by the shutdown; it goes back to the queue and will run again.",
+        task,
+        extra=job_extra(claimed_job(claimed)),
+    )
+    return Finished(given_back(claimed), task, ((S.SIGNAL_INTERRUPTED, task),))
+
+
+def given_back(claimed: Claimed) -> Outcome:
+    """A claim that is given up before its job was begun."""
+    return Outcome(claimed.seq, claimed.id, claimed.claim, State.QUEUED)
+
+
+def parked(claimed: Claimed, reason: str) -> Outcome:
+    """A job that cannot be run here now; it is kept with its bytes."""
+    return Outcome(claimed.seq, claimed.id, claimed.claim, State.PARKED, reason=reason)
+
+
+def unreadable(claimed: Claimed, error: NephewError) -> Finished:
+    """A job that could not be decoded here; it is parked."""
+    log.warning("Job %s is parked: %s", claimed.id, error, extra=job_extra(claimed_job(claimed)))
+    return Finished(parked(claimed, f"{type(error).__name__}: {error}"))
+
+
+def ended_unrun(
+    huey: Nephew, claimed: Claimed, task: HueyTask | None, state: State, reason: str, error: Error | None = None
+) -> Outcome:
+    """A job that ends without having been run (cancelled, expired, stopped by the reaper).
+
+    Its chord member, its pipeline and its unique key end with it.
+    """
+    result = None if error is None else huey.serializer.serialize(error)
+    return Outcome(
+        claimed.seq,
+        claimed.id,
+        claimed.claim,
+        state,
+        result=result if huey.results else None,
+        error=None if error is None else error.metadata["error"],
+        reason=reason,
+        never=() if task is None else never_steps(huey, task, result, reason),
+        chord_mark=None if task is None else abort_mark(huey, task, SKIPPED if error is None else error),
+        forget=(f"r:{claimed.id}",),
+    )
+
+
+def claimed_job(claimed: Claimed) -> current.Running:
+    """A claim as log records name it."""
+    return current.Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue)
+
+
+def not_run(
+    huey: Nephew,
+    claimed: Claimed,
+    task: HueyTask,
+    state: State,
+    reason: str,
+    signal: str,
+    forget: tuple[str, ...],
+) -> Finished:
+    """A job whose function was not reached."""
+    outcome = ended_unrun(huey, claimed, task, state, reason)._replace(forget=forget)
+    return Finished(outcome, task, ((signal, task),), chord_callback=chord_callback(task))
+
+
+def broken(huey: Nephew, claimed: Claimed, task: HueyTask, error: Exception) -> Finished:
+    """A job whose own end cannot be worked out: failed, and so is what waits for it, as far as that can be told."""
+    failed = Error(described(huey, task, error))
+    reason = f"its end could not be worked out: {failed.metadata['error']}"
+    try:
+        outcome = ended_unrun(huey, claimed, task, State.FAILED, reason, failed)
+    except Exception as again:
+        log.warning("Nor could what follows job %s be ended: %r", claimed.id, again)
+        outcome = ended_unrun(huey, claimed, None, State.FAILED, reason, failed)
+    now = time.time()
+    outcome = outcome._replace(
+        counted=True, started_at=now, finished_at=now, attempt="failed", traceback=failed.metadata["traceback"]
+    )
+    return Finished(outcome, task, ((S.SIGNAL_ERROR, task, error),), (None, error))
+
+
+def crash_handler(huey: Nephew, task: HueyTask | None, reason: str, attempt: int) -> tuple[NewJob, ...]:
+    """The error handler of a job that ended because it kept killing its worker."""
+    if task is None or task.on_error is None:
+        return ()
+    return follow_up(huey, error_handler(task, WorkerCrashed(reason), attempt))[0]
+
+
+def _spent(claimed: Claimed, task: HueyTask) -> tuple[str, ...]:
+    """The revocations that are over once a job has run: those it ran in spite of, and one that came too late."""
+    keys = tuple(claimed.revokes)
+    return keys if isinstance(task, PeriodicTask) else (task.revoke_id, *keys)
+
+
+def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished:
+    value = ran.value
+    news: list[tuple[Any, ...]] = [(S.SIGNAL_COMPLETE, task)]
+    result, mark = None, None
+    follow_ups: tuple[NewJob, ...] = ()
+    if huey.results and not isinstance(task, PeriodicTask) and (value is not None or huey.store_none):
+        result = encode_result(huey, value)
+    if task.on_complete is not None:
+        follow_ups, told = follow_up(huey, extended(task.on_complete, value))
+        news += told
+    if task.chord_config is not None:
+        mark = chord_mark(huey, task.chord_config, value, result)
+    if log.isEnabledFor(logging.INFO):
+        duration = ran.finished_at - ran.started_at
+        log.info("%s executed in %0.3fs", task, duration, extra=job_extra(claimed_job(claimed)))
+    outcome = Outcome(
+        claimed.seq,
+        claimed.id,
+        claimed.claim,
+        State.SUCCEEDED,
+        True,
+        ran.started_at,
+        ran.finished_at,
+        result,
+        follow_ups=follow_ups,
+        chord_mark=mark,
+        chord_done=claimed.chord,
+        forget=_spent(claimed, task),
+    )
+    callback = None if task.chord_config is None else task.chord_config.callback
+    return Finished(outcome, task, tuple(news), (value, None), callback, value)
+
+
+def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: BaseException) -> Finished:
+    word, news, retry_eta = _judge(huey, claimed, task, error)
+    final = not task.retries or task.retries < 1  # what a message brings need not be a whole number
+    surface = final or (huey.store_intermediate_errors and not isinstance(error, RETRYING_EXCEPTIONS))
+    metadata = described(huey, task, error)
+    stored = huey.results and not isinstance(task, PeriodicTask)
+    result = encode_error(huey, metadata) if surface and stored else None
+    follow_ups: tuple[NewJob, ...] = ()
+    if surface and task.on_error:
+        follow_ups, told = follow_up(huey, error_handler(task, error, claimed.attempts + 1))
+        news += told
+    outcome = Outcome(
+        claimed.seq,
+        claimed.id,
+        claimed.claim,
+        State.CANCELLED if final and word == "cancelled" else State.FAILED,
+        True,
+        ran.started_at,
+        ran.finished_at,
+        result,
+        attempt=word,
+        error=metadata["error"],
+        traceback=metadata["traceback"],
+        follow_ups=follow_ups,
+        forget=_spent(claimed, task),
+    )
+    if final:
+        reason = f"{claimed.id}, a step before it, {outcome.state}"
+        outcome = outcome._replace(
+            never=never_steps(huey, task, result, reason),
+            chord_mark=abort_mark(huey, task, Error(metadata)),
+        )
+    else:
+        outcome, told = _again(huey, claimed, task, outcome, retry_eta)
+        news += told
+    return Finished(outcome, task, tuple(news), (None, error), chord_callback(task) if final else None)
+
+
+def _judge(
+    huey: Nephew, claimed: Claimed, task: HueyTask, error: BaseException
+) -> tuple[str, list[tuple[Any, ...]], dt.datetime | None]:
+    """What an exception means: the attempt's word, the signals, and when to try again if it says so.
+
+    Sets `task.retries` to what is left, as Huey does.
+    """
+    extra = job_extra(claimed_job(claimed))
+    retry_eta = None
+    if isinstance(error, RateLimitExceeded):
+        delay = task.retry_delay or error.delay
+        if error.retry or task.retries:
+            retry_eta = normalize_time(None, delay, huey.utc)
+            if error.retry:
+                task.retries += 1
+        then = f"runs again in {delay:0.1f} s" if retry_eta else "will not run again"
+        log.info('Task %s rate-limited on "%s", %s.', task.id, error.key, then, extra=extra)
+        return "rate limited", [(S.SIGNAL_RATE_LIMITED, task)], retry_eta
+    if isinstance(error, TaskLockedException):
+        log.warning("Task %s not run, %s; %s.", task.id, error, _then(task), extra=extra)
+        return "locked", [(S.SIGNAL_LOCKED, task)], None
+    if isinstance(error, RetryTask):
+        task.retries += 1
+        if error.eta or error.delay is not None:
+            retry_eta = normalize_time(error.eta, error.delay, huey.utc)
+        log.info("Task %s raised RetryTask, retrying.", task.id, extra=extra)
+        return "retried", [], retry_eta
+    if isinstance(error, CancelExecution):
+        again = error.retry or (error.retry is None and task.retries)
+        task.retries = max(task.retries, 1) if again else 0
+        log.warning("Task %s raised CancelExecution; %s.", task.id, _then(task), extra=extra)
+        return "cancelled", [(S.SIGNAL_CANCELED, task)], None
+    if not options_of(task).retries_after(error):
+        task.retries = 0
+    if isinstance(error, TaskTimeout):
+        log.warning("Task %s timed out after %ss; %s.", task.id, task.timeout, _then(task), extra=extra)
+        return "timed out", [(S.SIGNAL_TIMEOUT, task)], None
+    log.error(
+        "Unhandled exception in task %s (attempt %d); %s.",
+        task.id,
+        claimed.attempts + 1,
+        _then(task),
+        exc_info=error,
+        extra=extra,
+    )
+    return "failed", [(S.SIGNAL_ERROR, task, error)], None
+
+
+def _then(task: HueyTask) -> str:
+    if not task.retries or task.retries < 1:
+        return "no retry is left"
+    delay = f" in about {task.retry_delay:g} s" if task.retry_delay else " at once"
+    return f"runs again{delay}, {task.retries} retries left"
+
+
+def _again(
+    huey: Nephew, claimed: Claimed, task: HueyTask, outcome: Outcome, eta: dt.datetime | None
+) -> tuple[Outcome, News]:
+    """The next attempt: the same job, at the back of the queue or later."""
+    options = options_of(task)
+    task.retries -= 1
+    if eta is None and task.retry_delay:
+        most = None if options.retry_max_delay is None else options.retry_max_delay / (1 + options.retry_jitter)
+        delay = _capped(float(task.retry_delay), most) * (1 + random.random() * options.retry_jitter)
+        eta = huey._get_timestamp() + dt.timedelta(seconds=delay)
+        if task.retry_backoff:
+            task.retry_delay = _capped(task.retry_delay * task.retry_backoff, options.retry_max_delay)
+    if eta is not None:
+        task.eta = eta
+    told = S.SIGNAL_ENQUEUED if eta is None else S.SIGNAL_SCHEDULED
+    outcome = outcome._replace(
+        state=State.QUEUED if eta is None else State.RETRYING,
+        payload=encode(huey, task),
+        eta=None if eta is None else clock.to_epoch(eta, huey.utc),
+        chord_done=claimed.chord,  # its values are part of the new message
+    )
+    return outcome, ((S.SIGNAL_RETRYING, task), (told, task))
+
+
+def _capped(delay: float, longest: float | None) -> float:
+    return delay if longest is None else min(delay, longest)
