@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from huey.consumer import ForkSafeFlag, GreenletEnvironment, ProcessEnvironment, ThreadEnvironment
+from huey.exceptions import TaskTimeout
 
 from nephew.bell import Lifeline
 from nephew.errors import ConfigError, ShutDown
+from nephew.shield import shield
 
 try:
     from gevent import monkey
@@ -59,7 +63,7 @@ class Processes(ProcessEnvironment):
 
         def interrupt(signum: int, frame: Any) -> None:
             if self.interrupting.is_set() and process.huey._tasks_in_flight:
-                raise ShutDown
+                shield.strike(ShutDown())
 
         def leave_it(signum: int, frame: Any) -> None:
             """Not SIG_IGN, which programs started by a job would inherit."""
@@ -70,6 +74,21 @@ class Processes(ProcessEnvironment):
         signal.set_wakeup_fd(-1)
         self.lifeline.hold_as_child()
         process.huey.forked()
+
+    @contextlib.contextmanager
+    def timeout(self, seconds: float) -> Iterator[None]:
+        """Stop what runs inside after `seconds`; a step of the store that is under way is let end first."""
+
+        def strike(signum: int, frame: Any) -> None:
+            shield.strike(TaskTimeout(f"timeout ({seconds}s)"))
+
+        before = signal.signal(signal.SIGALRM, strike)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
 
     def interrupt_workers(self, procs: list[Any]) -> None:
         """Stop running jobs; who does not stop is killed."""

@@ -15,6 +15,8 @@ from app.config import PROJECT
 #: How long the consumer may take to finish what it is doing.
 STOP_SECONDS = 15
 
+HELD_BACK = (signal.SIGINT, signal.SIGTERM)
+
 
 class Consumer:
     """A running `huey_consumer app.main.huey` with two worker processes."""
@@ -60,12 +62,36 @@ class Consumer:
 @contextmanager
 def consuming(log: Path, variables: dict[str, str]) -> Iterator[Consumer]:
     """A consumer that does not outlive the block, even when nobody stopped it."""
-    consumer = Consumer(log, variables)
+    consumer = None
     try:
+        with _signals_held_back():
+            consumer = Consumer(log, variables)
         yield consumer
     finally:
-        try:
-            if consumer.alive:
-                consumer.stop()
-        finally:  # also when Ctrl-C is pressed again meanwhile
-            consumer.kill()
+        if consumer is not None:
+            _end(consumer)
+
+
+def _end(consumer: Consumer) -> None:
+    try:
+        if consumer.alive:
+            consumer.stop()
+    finally:  # also when Ctrl-C is pressed again meanwhile
+        consumer.kill()
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Obey SIGINT and SIGTERM after the block: amid the start of a process nobody would know yet whom to end.
+
+    They are not blocked, since the process that is started would inherit that.
+    """
+    held: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in HELD_BACK}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
