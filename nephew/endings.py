@@ -139,6 +139,25 @@ def ended_unrun(
     )
 
 
+def refused(finished: Finished, error: Exception) -> tuple[Finished, ...]:
+    """What may stand for an end that the store does not take: failed, with less and less hanging on it."""
+    outcome = finished.outcome._replace(
+        state=State.FAILED,
+        result=None,
+        attempt="failed",
+        error=ascii(error),
+        traceback=None,
+        reason="its end could not be stored",
+        payload=None,
+        eta=None,
+        progress=None,
+        follow_ups=(),
+    )
+    failed = finished._replace(outcome=outcome, news=(), hook=None)
+    bare = outcome._replace(never=(), chord_mark=None, worker=None, started_at=None, finished_at=None)
+    return failed, failed._replace(outcome=bare)
+
+
 def claimed_job(claimed: Claimed) -> current.Running:
     """A claim as log records name it."""
     return current.Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue)

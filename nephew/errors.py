@@ -29,6 +29,10 @@ class BackendError(NephewError):
     """The place where jobs are kept could not be reached or refused a write; the step may be repeated."""
 
 
+class Refused(BackendError):
+    """The store is there and does not take this value; doing it again will not help."""
+
+
 class NotBegun(BackendError):
     """The store could not be asked for what the job needs before it begins (its lock); it goes back, uncounted."""
 

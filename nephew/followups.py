@@ -53,7 +53,7 @@ def follow_up(huey: Nephew, task: HueyTask) -> tuple[tuple[NewJob, ...], News]:
     """A call that is enqueued with the outcome, and the signal that tells of it."""
     if task.expires:
         task.resolve_expires(huey.utc)
-    return (new_job(huey, task),), ((S.SIGNAL_ENQUEUED, task),)
+    return (new_job(huey, task, follows=True),), ((S.SIGNAL_ENQUEUED, task),)
 
 
 def error_handler(task: HueyTask, error: BaseException, attempt: int) -> HueyTask:
@@ -76,7 +76,7 @@ def extended(task: HueyTask, data: Any) -> HueyTask:
 def chord_mark(huey: Nephew, config: Any, value: Any, encoded: bytes | None = None) -> ChordMark:
     """That a member of a chord has ended with `value`."""
     data = encoded if encoded is not None else encode_result(huey, value)
-    callback = new_job(huey, config.callback, chord=config.cid)
+    callback = new_job(huey, config.callback, chord=config.cid, follows=True)
     return ChordMark(config.cid, config.idx, config.size, data, callback)
 
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from nephew.backends.contract import Outcome, Settled
-from nephew.endings import Finished
+from nephew.endings import Finished, refused
+from nephew.errors import Refused
 
 log = logging.getLogger("huey.nephew.ledger")
 
@@ -79,10 +80,33 @@ class Ledger:
         """
         with self._flushing:
             while batch := self._next_batch():
-                reply = self._settle([entry.finished.outcome for entry in batch])
+                try:
+                    self._settle_batch(batch)
+                except Refused as error:
+                    self._settle_one_by_one(batch, error)
                 self._batch = []
-                for entry in batch:
-                    self._close(entry, reply)
+
+    def _settle_batch(self, batch: Sequence[Entry]) -> None:
+        firsts: dict[tuple[int, int], Entry] = {}
+        for entry in batch:  # a claim ends once, however many ends it is given
+            firsts.setdefault((entry.finished.outcome.seq, entry.finished.outcome.claim), entry)
+        reply = self._settle([entry.finished.outcome for entry in firsts.values()])
+        for key, first in firsts.items():
+            self._close(first, key in reply.lost, reply.enqueued)
+        for entry in batch:
+            if not entry.settled:
+                self._close(entry, True, ())
+
+    def _settle_one_by_one(self, batch: Sequence[Entry], error: Refused) -> None:
+        """Something in a batch is not taken: settle the others, and end that one without it."""
+        for entry in batch:
+            for finished in (entry.finished, *refused(entry.finished, error)):
+                entry.finished = finished
+                try:
+                    self._settle_batch([entry])
+                    break
+                except Refused as again:
+                    log.error("The end of job %s is not taken by the store: %s", finished.outcome.id, again)
 
     def _next_batch(self) -> list[Entry]:
         # A batch without an answer may have been applied: it is repeated unchanged, before anything else.
@@ -92,12 +116,10 @@ class Ledger:
                 self._oldest = time.monotonic() if self._pending else None
         return self._batch
 
-    def _close(self, entry: Entry, reply: Settled) -> None:
+    def _close(self, entry: Entry, lost: bool, enqueued: tuple[str, ...]) -> None:
         outcome = entry.finished.outcome
-        entry.lost = (outcome.seq, outcome.claim) in reply.lost
-        entry.enqueued = reply.enqueued
-        entry.settled = True
-        if entry.lost:
+        entry.lost, entry.enqueued, entry.settled = lost, enqueued, True
+        if lost:
             log.warning(
                 "Job %s ended as %s, but its claim %d had been taken over: that end is dropped, "
                 "the run that replaced it stands.",

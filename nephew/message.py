@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("huey.nephew.message")
 
+#: A unique key of more characters than this is kept as its hash; an index takes no long ones.
+LONGEST_KEY = 200
+
 _DEFAULTS = TaskOptions()
 
 
@@ -36,13 +39,19 @@ def task_name(huey: Nephew, task: HueyTask) -> str:
     return str(huey._registry.task_to_string(type(task)))
 
 
-def new_job(huey: Nephew, task: HueyTask, *, chord: str | None = None) -> NewJob:
+def new_job(huey: Nephew, task: HueyTask, *, chord: str | None = None, follows: bool = False) -> NewJob:
     """What is stored for a call.
 
+    Uniqueness is for calls that stand alone: for a step of a pipeline or a member of a chord no other job can
+    stand, since something waits for its very end.
+
+    :param chord: the chord whose values it is called with.
+    :param follows: whether it is enqueued by the end of another job.
     :raises EncodeError: when an argument cannot be stored; it is named.
     :raises NephewError: when the priority is not a number.
     """
     options = options_of(task)
+    joined = follows or task.on_complete is not None or task.chord_config is not None
     return NewJob(
         id=task.id,
         task=task_name(huey, task),
@@ -50,7 +59,7 @@ def new_job(huey: Nephew, task: HueyTask, *, chord: str | None = None) -> NewJob
         payload=encode(huey, task),
         priority=_priority(task),
         eta=None if task.eta is None else clock.to_epoch(task.eta, huey.utc),
-        unique_key=None if options.unique is False else _unique_key(huey, task, options),
+        unique_key=None if options.unique is False or joined else _unique_key(huey, task, options),
         chord=chord,
     )
 
@@ -110,7 +119,10 @@ def decode(huey: Nephew, claimed: Claimed) -> HueyTask:
 def _unique_key(huey: Nephew, task: HueyTask, options: TaskOptions) -> str:
     name = task_name(huey, task)
     if callable(options.unique):
-        return f"{name}:{options.unique(*task.args, **task.kwargs)!r}"
+        key = repr(options.unique(*task.args, **task.kwargs))
+        if len(key) <= LONGEST_KEY:
+            return f"{name}:{key}"
+        return f"{name}:{hashlib.sha256(key.encode(errors='backslashreplace')).hexdigest()}"
     arguments = huey.serializer.serialize(_ordered(_normalized(task)))
     return f"{name}:{hashlib.sha256(arguments).hexdigest()}"
 

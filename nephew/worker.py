@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nephew.backends.contract import Claimed, Outcome, Settled, WorkerRecord
-from nephew.errors import BackendError
+from nephew.errors import BackendError, Refused
 from nephew.gate import Gate
 from nephew.ledger import Ledger
 from nephew.presence import Presence, boot_id, pid_namespace
@@ -126,7 +126,11 @@ class Worker:
         # The number is kept until the store answered: a repeated step must carry the same one.
         number = next(self._settles) if self._unanswered is None else self._unanswered
         self._unanswered = number
-        reply = self.backend.settle(self.number, number, outcomes)
+        try:
+            reply = self.backend.settle(self.number, number, outcomes)
+        except Refused:
+            self._unanswered = None  # an answer as well: nothing was applied
+            raise
         self._unanswered = None
         if not reply.known:
             self._sign_on_anew()

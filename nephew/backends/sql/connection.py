@@ -13,12 +13,16 @@ from peewee import PeeweeException
 from nephew.backends.contract import Schema
 from nephew.backends.sql import migrations
 from nephew.backends.sql.dialects import Dialect
-from nephew.errors import BackendError, ConfigError, NephewError, SchemaError
+from nephew.errors import BackendError, ConfigError, NephewError, Refused, SchemaError
+from nephew.shield import shield
 
 log = logging.getLogger("huey.nephew.sql")
 
 #: How often a step is tried again that lost a deadlock to another.
 MOST_MEETINGS = 6
+
+#: A server's clock is looked at again after this (seconds).
+CLOCK_SECONDS = 60.0
 
 T = TypeVar("T")
 Run = Callable[..., Any]
@@ -35,34 +39,36 @@ class Connected:
         self.shared = dialect.is_shared()
         self._auto_migrate = auto_migrate
         self._ready = False
-        self._offset: float | None = None
+        #: By how much the store's clock is ahead of this process's monotonic one, and when that was measured.
+        self._ahead, self._asked_at = 0.0, None  # type: float, float | None
         self._errors: tuple[type[Exception], ...] = (*dialect.errors, PeeweeException)
 
     def now(self) -> float:
-        """The store's clock: ours, corrected by the difference measured when it was first asked."""
-        if self._offset is None:
-            self._offset = self._measure_offset()
-        return time.time() + self._offset
-
-    def _measure_offset(self) -> float:
-        return self._guarded(lambda: self.dialect.offset(self._run))
+        """The store's clock. Between two looks at a server's it is told by a clock that nobody sets."""
+        if not self.dialect.has_clock:
+            return time.time()
+        if self._asked_at is None or time.monotonic() - self._asked_at > CLOCK_SECONDS:
+            self.measure_clock()
+        return time.monotonic() + self._ahead
 
     def measure_clock(self) -> None:
-        """Measure the difference to the store's clock anew."""
-        self._offset = self._measure_offset()
+        """Look at the store's clock anew."""
+        self._ahead = self._guarded(lambda: self.dialect.ahead(self._run))
+        self._asked_at = time.monotonic()
 
     def read(self, sql: str, params: Sequence[Any] = ()) -> list[Any]:
         """The rows of a SELECT."""
         self._ensure_ready()
         return self._repeated(lambda: self._run(sql, params).fetchall())
 
-    def write(self, step: Callable[[Run], T]) -> T:
+    def write(self, step: Callable[[Run], T], again: Callable[[Run], T] | None = None) -> T:
         """Run `step` in one transaction (a savepoint of the caller's, if there is one).
 
-        A step must be safe to repeat: a lost connection may have hidden that it was committed.
+        :param again: run instead when the step is repeated on a new connection. The lost one may have hidden that
+            it was committed; without this, the step itself must be safe to repeat.
         """
         self._ensure_ready()
-        return self._repeated(lambda: self._transaction(step))
+        return self._repeated(lambda: self._transaction(step), lambda: self._transaction(again or step))
 
     def write_one(self, sql: str, params: Sequence[Any], unless: Callable[[], list[Any]] = list) -> list[Any]:
         """A single writing statement with RETURNING: its rows.
@@ -82,8 +88,15 @@ class Connected:
         if self.database.in_transaction():
             with self.database.atomic():
                 return step(self._run)
+        self._end_stray_transaction()
         with self.dialect.writing(), self.database.atomic(*self.dialect.begin):
             return step(self._run)
+
+    def _end_stray_transaction(self) -> None:
+        """An interrupted step may have left a transaction open that Peewee does not know of; nobody else ends it."""
+        if not self.database.is_closed() and self.dialect.is_in_transaction(self.database.connection()):
+            log.warning("A transaction had been left open by an interrupted step; it is rolled back.")
+            self.database.rollback()
 
     def _run(self, sql: str, params: Sequence[Any] = (), many: bool = False) -> Any:
         if self.database.is_closed():
@@ -114,9 +127,12 @@ class Connected:
     def _guarded(self, step: Callable[[], T]) -> T:
         inside = self.database.in_transaction()
         try:
-            return step()
+            with shield:
+                return step()
         except self._errors as error:
             raise self._explained(error, inside) from error
+        except (UnicodeError, OverflowError) as error:  # a value that the driver cannot pass on
+            raise Refused(f"{self.description} cannot store a value: {error}") from error
 
     def _explained(self, error: Exception, inside: bool) -> NephewError:
         root = _root(error)
@@ -129,7 +145,8 @@ class Connected:
                 "the transaction around this call only reads so far and could not become a writing one "
                 "(database is locked); begin it with db.atomic('IMMEDIATE')"
             )
-        return BackendError(f"{self.description}: {str(root).strip() or type(root).__name__}")
+        words = f"{self.description}: {str(root).strip() or type(root).__name__}"
+        return Refused(words) if self.dialect.is_refusal(root) else BackendError(words)
 
     def _drop_connection(self) -> None:
         try:

@@ -82,9 +82,20 @@ class Dialect:
         """A single INSERT … RETURNING seq that also tells them, and the parameters that it takes last."""
         return insert, ()
 
-    def offset(self, run: Run) -> float:
-        """Seconds by which the store's clock is ahead of this process's."""
-        return 0.0
+    #: Whether the store's clock is another than this process's.
+    has_clock: ClassVar[bool] = False
+
+    def ahead(self, run: Run) -> float:
+        """Seconds by which the store's clock is ahead of this process's monotonic one."""
+        return time.time() - time.monotonic()
+
+    def is_refusal(self, error: BaseException) -> bool:
+        """Whether the store does not take a value, however often it is offered."""
+        return False
+
+    def is_in_transaction(self, connection: Any) -> bool:
+        """Whether the driver's connection has a transaction open."""
+        return bool(getattr(connection, "in_transaction", False))
 
     def is_broken(self, error: BaseException) -> bool:
         """Whether the connection is gone and a new one may do."""
@@ -168,6 +179,9 @@ class Sqlite(Dialect):
                     raise
                 time.sleep(0.01)
 
+    def is_refusal(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.InterfaceError)
+
     def is_hopeless(self, error: BaseException) -> bool:
         return "file is not a database" in str(error)
 
@@ -211,6 +225,7 @@ class Sqlite(Dialect):
 class Postgres(Dialect):
     """A server with row locks and notifications."""
 
+    has_clock = True
     for_update = " FOR UPDATE"
     skip_locked = " FOR UPDATE SKIP LOCKED"
     errors = (psycopg.Error,) if psycopg else ()
@@ -237,14 +252,22 @@ class Postgres(Dialect):
         text = f"WITH written AS ({insert}) SELECT seq, pg_notify(?, '') FROM written"
         return text, (channel(name),)
 
-    def offset(self, run: Run) -> float:
+    def ahead(self, run: Run) -> float:
         measured = []
         for _ in range(2):  # the first may have had to connect, and then says too much
-            before = time.time()
+            before = time.monotonic()
             (theirs,) = run("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
-            after = time.time()
+            after = time.monotonic()
             measured.append((after - before, float(theirs) - (before + after) / 2))
         return min(measured)[1]
+
+    def is_in_transaction(self, connection: Any) -> bool:
+        status = getattr(getattr(connection, "info", None), "transaction_status", 0)
+        return int(status) != 0  # idle
+
+    def is_refusal(self, error: BaseException) -> bool:
+        # Data exceptions, violated constraints, and values beyond a limit of the server.
+        return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23", "54")
 
     def is_broken(self, error: BaseException) -> bool:
         if psycopg is None or not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

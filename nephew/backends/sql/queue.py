@@ -35,11 +35,24 @@ class Queue(Results):
         """Store jobs; see the contract."""
         if len(jobs) == 1:
             return [self._enqueue_one(jobs[0])]
-        return self.write(lambda run: self._enqueue(run, jobs, tell=True))
+        return self.write(
+            lambda run: self._enqueue(run, jobs, tell=True), lambda run: self._enqueue_missing(run, jobs)
+        )
+
+    def _enqueue_missing(self, run: Run, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        """After a lost reply: what is there was stored by the first try, and may have ended since."""
+        stored = {job.id for job in jobs if self._exists(run, job)}
+        rest = iter(self._enqueue(run, [job for job in jobs if job.id not in stored], tell=True))
+        return [Enqueued(job.id, False) if job.id in stored else next(rest) for job in jobs]
+
+    def _exists(self, run: Run, job: NewJob) -> bool:
+        found = run("SELECT 1 FROM nephew_job WHERE name = ? AND id = ?", (self.name, job.id))
+        return found.fetchone() is not None
 
     def _enqueue_one(self, job: NewJob) -> Enqueued:
         insert, more = self.dialect.telling(f"{INSERT} RETURNING seq", self.name)
-        if self.write_one(insert, (*self._values(job, self.now()), *more)):
+        values = (*self._values(job, self.now()), *more)
+        if self.write_one(insert, values, unless=lambda: [1] if self._exists(self._run, job) else []):
             return Enqueued(job.id, False)
         return self.write(lambda run: self._conflicting(run, job))
 

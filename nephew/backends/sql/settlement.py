@@ -55,7 +55,9 @@ class Settlement(Queue):
 
     def _settle(self, run: Run, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
         held = self._held(run, worker, outcomes)
-        kept = [outcome for outcome in outcomes if (outcome.seq, outcome.claim) in held]
+        # A claim ends once: a job that ended while it was being given back has two outcomes, the first counts.
+        firsts = {(outcome.seq, outcome.claim): outcome for outcome in reversed(outcomes)}
+        kept = [outcome for key, outcome in sorted(firsts.items()) if key in held]
         self._end(run, [outcome for outcome in kept if outcome.state in ENDED])
         self._give_back(run, [o for o in kept if o.state not in ENDED and o.payload is None])
         self._forget_revocations(run, [key for outcome in kept for key in outcome.forget])

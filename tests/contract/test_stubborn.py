@@ -1,0 +1,143 @@
+"""Ends that the store does not take, ends that come twice, replies that are lost, interruptions inside a step."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from huey.api import chord
+from huey.exceptions import TaskTimeout
+
+from nephew import Nephew
+from nephew.endings import Finished, given_back
+from nephew.environments import Processes
+from nephew.shield import Shield
+from tests.contract.jobs import succeeded
+
+
+def test_an_end_that_the_store_refuses_fails_its_job_and_holds_up_no_other(huey: Nephew):
+    ran = []
+    worker = huey.worker
+
+    @huey.task()
+    def short(number: int) -> int:
+        ran.append(number)
+        return number
+
+    results = [short(number) for number in range(3)]
+    claims = worker.claim(worker.next_claim(), 3)
+    ends = [succeeded(claimed) for claimed in claims]
+    ends[1] = ends[1]._replace(reason="x", finished_at="no number, and no database makes one of it\ud800")
+    entries = [worker.ledger.add(Finished(end)) for end in ends]
+    worker.ledger.flush()
+
+    states = [str(huey.job(result.id).state) for result in results]
+    assert states[0] == states[2] == "succeeded"
+    assert all(entry.settled for entry in entries)
+    assert len(worker.ledger) == 0
+
+
+def test_a_claim_that_is_ended_and_given_back_at_once_ends_once(huey: Nephew):
+    @huey.task()
+    def job() -> str:
+        return "done"
+
+    result = job()
+    worker = huey.worker
+    (claimed,) = worker.claim(worker.next_claim(), 1)
+    first = worker.ledger.add(Finished(succeeded(claimed)))
+    second = worker.ledger.add(Finished(given_back(claimed)))
+
+    worker.ledger.flush()
+
+    assert (first.lost, second.lost) == (False, True)
+    assert huey.job(result.id).state == "succeeded"
+    assert huey.dequeue() is None
+
+
+def test_steps_of_pipelines_and_members_of_chords_are_not_subject_to_uniqueness(huey: Nephew):
+    @huey.task(unique=True)
+    def one(number: int) -> int:
+        return number
+
+    @huey.task()
+    def five() -> int:
+        return 5
+
+    @huey.task(unique=True)
+    def total(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    one.schedule((5,), delay=1000)
+    first, second, third = huey.enqueue(five.s().then(one).then(one))
+    summed = huey.enqueue(chord([one.s(1), one.s(1), one.s(2)], total.s()))
+    while (task := huey.dequeue()) is not None:
+        huey.execute(task)
+
+    assert [handle.get() for handle in (first, second, third)] == [5, 5, 5]
+    assert summed.get() == 4
+
+
+def test_a_long_unique_key_is_kept(huey: Nephew):
+    @huey.task(unique=lambda key: key)
+    def job(key: str) -> None: ...
+
+    key = "".join(chr(33 + (number * 7) % 90) for number in range(9000))
+
+    assert (job(key).duplicate, job(key).duplicate) == (False, True)
+
+
+def test_an_enqueue_that_is_repeated_after_a_lost_reply_does_not_revive_what_has_ended(
+    huey: Nephew, monkeypatch: pytest.MonkeyPatch
+):
+    @huey.task()
+    def job(number: int) -> int:
+        return number
+
+    result = job(1)
+    huey.execute(huey.dequeue())
+    from nephew.message import new_job
+
+    again = job.s(1)
+    again.id = result.id
+    stored = huey.backend.write(lambda run: huey.backend._enqueue_missing(run, [new_job(huey, again)]))
+
+    assert [entry.id for entry in stored] == [result.id]
+    assert huey.job(result.id).state == "succeeded"
+    assert huey.dequeue() is None
+
+
+def test_what_strikes_inside_a_step_is_raised_when_the_step_has_ended():
+    shield, steps = Shield(), []
+
+    with pytest.raises(TaskTimeout), shield:
+        with shield:
+            shield.strike(TaskTimeout("now"))
+            steps.append("inner")
+        steps.append("outer")
+
+    assert steps == ["inner", "outer"]
+    with pytest.raises(TaskTimeout):
+        shield.strike(TaskTimeout("outside"))
+
+
+def test_a_timeout_that_strikes_inside_a_step_leaves_no_transaction_open(huey: Nephew):
+    seen: list[str] = []
+
+    def slow_step(run: Callable[..., object]) -> str:
+        run("SELECT 1")
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            pass
+        seen.append("ended")
+        return "written"
+
+    environment = Processes(signal.SIGINT, signal.SIGTERM)
+    with pytest.raises(TaskTimeout), environment.timeout(0.1):
+        huey.backend.write(slow_step)
+
+    assert seen == ["ended"]
+    assert not huey.backend.dialect.is_in_transaction(huey.backend.database.connection())
+    assert huey.backend.promote() == 0
