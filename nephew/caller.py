@@ -98,7 +98,7 @@ class Caller:
         entry = self.huey.settle(finished)
         if entry.lost:
             return
-        self.huey.announce(finished, entry.enqueued)
+        execution.tell(self.huey, finished, entry.enqueued)
         if self.huey.immediate:
             again = [finished.outcome.id] if finished.outcome.payload is not None else []
             self.run([*entry.enqueued, *again])

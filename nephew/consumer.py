@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("huey.nephew.consumer")
 
+#: A thread that has run its number of jobs is replaced within this (seconds).
+RECYCLED_WITHIN = 0.01
+
 
 class Consumer(HueyConsumer):
     """Runs an instance's jobs until it is told to stop."""
@@ -193,6 +196,9 @@ class Consumer(HueyConsumer):
                 poller.register(descriptor, select.POLLIN)
         watcher = self._watcher
         interval = self._stop_flag_timeout if watcher is None or watcher.interval is None else watcher.interval
+        recycles = self.max_tasks and self._health_check and not self.environment.forks  # a process has a sentinel
+        if recycles:
+            interval = min(interval, RECYCLED_WITHIN)
         until = time.monotonic() + self._stop_flag_timeout
         while True:  # this is what an idle consumer does, some hundred times a second: keep it lean
             ready = poller.poll(interval * 1000)
@@ -200,6 +206,8 @@ class Consumer(HueyConsumer):
                 self.bell.ring()
                 self.scheduler_bell.ring()
             if any(descriptor != watched for descriptor, _ in ready) or time.monotonic() >= until:
+                return
+            if recycles and self._has_dead_worker():
                 return
 
     def _watched(self) -> int | None:
@@ -227,18 +235,15 @@ class Consumer(HueyConsumer):
             self._next_heartbeat = time.monotonic() + 1.0
 
     def _check_health(self, health_check_ts: float | None) -> float | None:
-        """Look after dead children at once; after threads and greenlets at Huey's pace."""
-        now = time.monotonic()
-        if not self._health_check:
-            return health_check_ts
-        if self.environment.forks:
-            dead = any(not self.environment.is_alive(process) for _, process in self.worker_threads)
-            if dead or not self.environment.is_alive(self.scheduler):
+        """Look after dead workers, and a dead scheduler, at once, not only at Huey's pace."""
+        if self._health_check and (self._has_dead_worker() or not self.environment.is_alive(self.scheduler)):
+            if not self.stop_flag.is_set():  # at the end they die one after the other, and are to
                 self.check_worker_health()
-        elif health_check_ts and now >= health_check_ts + self._health_check_interval:
-            self.check_worker_health()
-            return now
+            return time.monotonic()
         return health_check_ts
+
+    def _has_dead_worker(self) -> bool:
+        return any(not self.environment.is_alive(process) for _, process in self.worker_threads)
 
     def check_worker_health(self) -> bool:
         """Give back what dead worker processes held, and replace them; whether all were alive."""

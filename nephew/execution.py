@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
+import sys
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from huey import signals as S
 from huey.api import Task as HueyTask
@@ -49,16 +53,33 @@ def perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.dateti
     """
     try:
         return _perform(huey, claimed, task, timestamp, watch)
+    except ShutDown:
+        raise
     except NotBegun as error:
         log.warning("Job %s could not begin (%s); it goes back to the queue.", claimed.id, error)
         return Finished(given_back(claimed), task)
-    except Exception as error:
+    except BaseException as error:  # sys.exit() in a hook as well
+        _heed_interrupt(huey, error)
         log.exception("Job %s could not be brought to its end; it is failed.", claimed.id)
-        return broken(huey, claimed, task, error)
+        return broken(huey, claimed, task, cast("Exception", error))
+
+
+def tell(huey: Nephew, finished: Finished, enqueued: Sequence[str]) -> None:
+    """Announce an end that stands, whatever its hooks and receivers raise."""
+    try:
+        with ChildrenEnd():
+            huey.announce(finished, enqueued)
+    except ShutDown:
+        raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and huey.interrupts():
+            raise
+        log.exception("The end of job %s stands, but not everybody was told of it.", finished.outcome.id)
 
 
 def _perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime, watch: Watch) -> Finished:
-    ended = begin(huey, claimed, task, timestamp)
+    with ChildrenEnd():
+        ended = begin(huey, claimed, task, timestamp)
     if ended is not None:
         return ended
     running = current.Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, watch.report)
@@ -106,20 +127,18 @@ def run(huey: Nephew, task: HueyTask, running: current.Running) -> Ran:
     try:
         huey._tasks_in_flight.add(task)
         try:
-            if task.timeout:
-                with huey._timeout_context(task):
+            with ChildrenEnd():
+                if task.timeout:
+                    with huey._timeout_context(task):
+                        value = task.execute()
+                else:
                     value = task.execute()
-            else:
-                value = task.execute()
         finally:
             huey._tasks_in_flight.discard(task)
     except (ShutDown, NotBegun):
         raise
-    except KeyboardInterrupt as error:
-        if huey.interrupts():
-            raise ShutDown from error
-        caught = error
     except BaseException as error:  # sys.exit() in a job ends the job, not the worker
+        _heed_interrupt(huey, error)
         caught = error
     finally:
         current.running.reset(token)
@@ -136,3 +155,41 @@ def _revoked(huey: Nephew, claimed: Claimed, timestamp: dt.datetime) -> tuple[bo
         if revoked:
             return True, tuple(forget)
     return False, tuple(forget)
+
+
+def _heed_interrupt(huey: Nephew, error: BaseException) -> None:
+    """:raises ShutDown: when a KeyboardInterrupt means that the worker must end."""
+    if isinstance(error, KeyboardInterrupt) and huey.interrupts():
+        raise ShutDown from error
+
+
+class ChildrenEnd:
+    """Around a user's function: a child that it forked, and that comes back from it, ends there and then.
+
+    It would go on as a second worker with its parent's identity; the job is the parent's to end.
+    """
+
+    __slots__ = ("_pid",)
+
+    def __enter__(self) -> None:
+        self._pid = os.getpid()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if os.getpid() != self._pid:
+            _end_child(error)
+
+
+def _end_child(error: BaseException | None) -> NoReturn:
+    """As the interpreter ends, but past everything that is the parent's to tidy up."""
+    code = 0 if error is None else 1
+    try:
+        if isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            if error.code is not None and not isinstance(error.code, int):
+                print(error.code, file=sys.stderr)
+        elif error is not None:
+            traceback.print_exception(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code & 0xFF)

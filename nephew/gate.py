@@ -7,39 +7,66 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+#: After somebody waited in vain to be alone, the gate stays open for as many times as long.
+REST = 2.0
+
 
 class Gate:
-    """Many pass together, or one alone."""
+    """Many pass together, or one alone.
+
+    :ivar refused: how many waited in vain to be alone since one was let in.
+    """
 
     def __init__(self) -> None:
+        self.refused = 0
         self._condition = threading.Condition()
         self._inside = 0
         self._waiting_alone = 0
         self._alone = False
+        self._open_until = 0.0
+
+    @property
+    def closed(self) -> bool:
+        """Whether somebody is alone inside or waits to be."""
+        return self._alone or self._waiting_alone > 0
+
+    def await_open(self, seconds: float) -> None:
+        """Wait until it is not closed, at most `seconds`."""
+        with self._condition:
+            self._condition.wait_for(lambda: not self.closed, seconds)
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Pass beside others; waits while somebody is alone inside or waits to be."""
+    def together(self, wait: bool = True) -> Iterator[bool]:
+        """Pass beside others once the gate is not closed.
+
+        :param wait: until then; else the answer is False at once.
+        """
         with self._condition:
-            while self._alone or self._waiting_alone:
+            while wait and self.closed:
                 self._condition.wait()
-            self._inside += 1
+            granted = not self.closed
+            self._inside += granted
         try:
-            yield
+            yield granted
         finally:
-            self._leave()
+            if granted:
+                self._leave()
 
     @contextmanager
     def alone(self, patience: float) -> Iterator[bool]:
-        """Pass when nobody else is inside; False when that did not happen within `patience` seconds."""
-        deadline = time.monotonic() + patience
+        """Pass when nobody else is inside; False when that did not happen within `patience` seconds.
+
+        Nobody enters meanwhile. So that this does not become a habit, who comes shortly after another
+        waited in vain is let in at once or not at all.
+        """
+        start = time.monotonic()
         with self._condition:
+            wait = patience if start >= self._open_until else 0.0
             self._waiting_alone += 1
             try:
-                while self._alone or self._inside:
-                    if not self._condition.wait(max(0.0, deadline - time.monotonic())):
-                        break
+                self._condition.wait_for(lambda: not (self._alone or self._inside), wait)
                 granted = not (self._alone or self._inside)
+                self._note(granted, wait)
                 self._alone = self._alone or granted
             finally:
                 self._waiting_alone -= 1
@@ -52,6 +79,13 @@ class Gate:
                 with self._condition:
                     self._alone = False
                     self._condition.notify_all()
+
+    def _note(self, granted: bool, waited: float) -> None:
+        if granted:
+            self.refused, self._open_until = 0, 0.0
+        elif waited and not self._alone:  # else it was another suspect that kept the others out
+            self.refused += 1
+            self._open_until = time.monotonic() + REST * waited
 
     def _leave(self) -> None:
         with self._condition:

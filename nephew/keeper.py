@@ -26,6 +26,10 @@ SHOWN_AFTER = 0.05
 PROGRESS_EVERY = 0.25
 #: After an error the keeper waits this long (seconds) before it tries again.
 PAUSE = 1.0
+#: A worker without a consumer has this long (seconds) after its drain to give back what it holds.
+LAST_WORD = 1.0
+#: A job is just beginning: it is looked at again after this (seconds).
+MOMENT = 0.005
 
 
 class Keeper:
@@ -52,12 +56,17 @@ class Keeper:
         """The consumer is gone: give back, let the running job finish for as long as a drain, then end."""
         assert self._lifeline is not None
         self._lifeline.wait(None)
-        self.orphaned = True
         drain = self.worker.huey.settings.drain
+        # The store may keep us waiting for longer than that, at each step; the reaper finds what is not given back.
+        end = threading.Timer(drain + LAST_WORD, os._exit, [1])
+        end.daemon = True
+        end.start()
+        deadline = time.monotonic() + drain
+        self.orphaned = True
         log.warning("The consumer is gone; the running job has %g s to finish.", drain)
         for lane in self.worker.lanes:
             lane.give_back()
-        time.sleep(drain)
+        time.sleep(max(0.0, deadline - time.monotonic()))
         self.worker.give_back_all()
         os._exit(1)
 
@@ -104,10 +113,16 @@ class Keeper:
 
     def keep(self, now: float) -> float | None:
         """Do what is due; seconds until the next thing will be, or None: nothing to keep."""
+        # A claim wakes us, but its job may begin much later (slow hooks come first): that has to wake us again.
+        presence = self.worker.presence if self.worker.registered else None
+        if presence is not None:
+            presence.listener = self.wake
         dues = [self._settle_by_age()]
         for lane in self.worker.lanes:
             if lane.running is not None:
                 dues += [self._give_back(lane, now), self._show(lane, now), self._pass_progress(lane, now)]
+            elif presence is not None and presence.is_busy(lane.slot):
+                dues.append(MOMENT)
         pending = [due for due in dues if due is not None]
         return min(pending) if pending else None
 

@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("huey.nephew.lane")
 
-#: Seconds that a suspect waits for its process to be otherwise idle before it is given back.
-PATIENCE = 5.0
+#: Seconds that a suspect waits for its process to be otherwise idle before it is given back: nothing else is begun
+#: there meanwhile. Every tenth time it waits longer, or short jobs beside it might keep it out for ever.
+PATIENCE, LONG_PATIENCE = 0.5, 5.0
 
 
 class Lane:
     """Claims, runs and settles jobs, one after the other.
 
     :ivar waiting: claimed, not begun. The lane takes from the left, the keeper gives back from the right.
+    :ivar barred: it did not claim, since a suspect runs alone in this process or waits to.
     :ivar running: the claim whose function is being run, and `since` when (monotonic seconds).
     """
 
@@ -42,6 +44,7 @@ class Lane:
         self.huey = worker.huey
         settings = self.huey.settings
         self.waiting: deque[Claimed] = deque()
+        self.barred = False
         self.running: Claimed | None = None
         self.since = 0.0
         self.marked = False
@@ -72,6 +75,9 @@ class Lane:
         if len(self.worker.ledger):
             self.worker.ledger.flush()  # what the store did not take earlier comes first
         self._tell()
+        self.barred = self.worker.slots > 1 and self.worker.gate.closed
+        if self.barred:
+            return None  # a consumer that can begin them may have the jobs
         if self._token is None:
             self._token = self.worker.next_claim()
         limit = self._prefetch.size()
@@ -94,14 +100,19 @@ class Lane:
         if claimed.alone:
             self._run_alone(claimed, timestamp)
         elif self.worker.slots > 1:
-            with self.worker.gate.together():
-                self._run(claimed, timestamp)
+            with self.worker.gate.together(wait=False) as granted:
+                if granted:
+                    self._run(claimed, timestamp)
+                    return
+            self.waiting.appendleft(claimed)
+            self.give_back()
         else:
             self._run(claimed, timestamp)
 
     def _run_alone(self, claimed: Claimed, timestamp: dt.datetime | None) -> None:
         self.give_back()
-        with self.worker.gate.alone(PATIENCE) as granted:
+        gate = self.worker.gate
+        with gate.alone(LONG_PATIENCE if gate.refused % 10 == 9 else PATIENCE) as granted:
             if granted:
                 self._run(claimed, timestamp)
                 return
@@ -160,7 +171,7 @@ class Lane:
         while self._untold and self._untold[0].settled:
             entry = self._untold.popleft()
             if not entry.lost:
-                self.huey.announce(entry.finished, entry.enqueued)
+                execution.tell(self.huey, entry.finished, entry.enqueued)
 
     def report(self, fraction: float, message: str | None) -> None:
         """Progress from inside the function; written by the keeper."""

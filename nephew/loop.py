@@ -22,6 +22,8 @@ log = logging.getLogger("huey.nephew.loop")
 
 #: An idle worker looks at the queue this often (seconds) even when nobody woke it.
 IDLE = 1.0
+#: The same while a suspect keeps it from claiming; no bell tells it of the shutdown then.
+BARRED = 0.1
 #: Seconds between the tries of a step while the store cannot be reached: from, to.
 BACKOFF = (0.1, 5.0)
 
@@ -81,7 +83,11 @@ class WorkerLoop(HueyWorker):
             claimed = following
 
     def _rest(self, now: dt.datetime | None) -> None:
-        if now is None and not self.stop_flag.is_set():
+        if now is not None or self.stop_flag.is_set():
+            return
+        if self.lane.barred:
+            self.lane.worker.gate.await_open(BARRED)
+        else:
             self.consumer.bell.wait(IDLE)
 
     def _leave_if_orphaned(self) -> None:

@@ -11,7 +11,8 @@ import mmap
 import os
 import socket
 import struct
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from nephew.errors import BackendError
@@ -24,6 +25,9 @@ except ImportError:  # not a Unix system: heartbeats are all there is
 _HEADER = 64
 _SLOT = struct.Struct("<qqd")
 _EMPTY = _SLOT.pack(0, 0, 0.0)
+
+#: Where in /proc/<pid>/stat, after the name, a process's start is found (clock ticks since boot).
+_STARTED = 19
 
 supported = fcntl is not None
 
@@ -41,6 +45,8 @@ class Presence:
         """
         self.path = os.path.join(folder, incarnation) if supported else ""
         self._map: mmap.mmap | bytearray = bytearray(_HEADER + slots * _SLOT.size)
+        #: Called when a job begins.
+        self.listener: Callable[[], None] | None = None
         if supported:
             try:
                 self._descriptor = self._create(folder, incarnation, slots)
@@ -70,11 +76,18 @@ class Presence:
     def began(self, slot: int, seq: int, claim: int, since: float) -> None:
         """Note that a job is running in this slot."""
         _SLOT.pack_into(self._map, _HEADER + slot * _SLOT.size, seq, claim, since)
+        if self.listener is not None:
+            self.listener()
 
     def ended(self, slot: int) -> None:
         """Note that nothing is running in this slot."""
         start = _HEADER + slot * _SLOT.size
         self._map[start : start + _SLOT.size] = _EMPTY
+
+    def is_busy(self, slot: int) -> bool:
+        """Whether a job is running in this slot."""
+        start = _HEADER + slot * _SLOT.size
+        return self._map[start : start + _SLOT.size] != _EMPTY
 
     def remove(self) -> None:
         """Take the file away; the worker ends in peace."""
@@ -149,11 +162,28 @@ def forget_inherited() -> None:
 
 def is_stopped(pid: int) -> bool:
     """Whether a process of this host is stopped (SIGSTOP or a debugger); False where that cannot be seen."""
+    return _stat(pid)[:1] in ([b"T"], [b"t"])
+
+
+def process_age(pid: int) -> float | None:
+    """Seconds since a process of our process id space was started; None: it is gone, or that cannot be seen."""
+    fields = _stat(pid)
+    try:
+        if fields[0] in (b"Z", b"X", b"x"):  # ended; only its parent has not looked yet
+            return None
+        started = int(fields[_STARTED]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    except (IndexError, ValueError, OSError, AttributeError):
+        return None
+
+
+def _stat(pid: int) -> list[bytes]:
+    """What the kernel says of a process, from its state on; empty when there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
-    except (OSError, IndexError):
-        return False
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
 
 
 def boot_id() -> str:

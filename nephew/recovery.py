@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from huey.utils import Error
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("huey.nephew.recovery")
 
 
+#: A process is no younger than its registration, but for as much (seconds) as two clocks differ.
+TOLERANCE = 2.0
+
+
 class Reaper:
     """Looks after the workers of an instance, its own host's and others'."""
 
@@ -32,7 +38,8 @@ class Reaper:
 
     def reap(self) -> int:
         """Give back the claims of all dead workers; how many workers were dead."""
-        verdicts = [self._verdict(worker) for worker in self.huey.backend.workers()]
+        workers = self.huey.backend.workers()
+        verdicts = [self._verdict(worker, workers) for worker in workers]
         dead = [verdict for verdict in verdicts if verdict is not None]
         for worker, died in dead:
             self._bury(worker, died)
@@ -48,13 +55,13 @@ class Reaper:
                 found = presence.look(worker.path, worker.incarnation)
                 self._bury(worker, Died(worker.number, found.running, cause, charged))
 
-    def _verdict(self, worker: WorkerRecord) -> tuple[WorkerRecord, Died] | None:
+    def _verdict(self, worker: WorkerRecord, workers: Sequence[WorkerRecord]) -> tuple[WorkerRecord, Died] | None:
         if worker.boot == self._boot:
             found = presence.look(worker.path, worker.incarnation)
+            if found.alive is True or self._outlived_its_file(worker, workers):
+                return self._stalled(worker)
             if found.alive is False:
                 return worker, Died(worker.number, found.running, "its process is gone")
-            if found.alive is True:
-                return self._stalled(worker)
             if not self.huey.backend.heartbeats and not worker.path:
                 return None  # a system without file locks: nothing tells
             if not self.huey.backend.heartbeats:
@@ -62,6 +69,24 @@ class Reaper:
         elif not self.huey.backend.heartbeats:
             return worker, Died(worker.number, None, "its host was started anew", charged=False)
         return self._silent(worker)
+
+    def _outlived_its_file(self, worker: WorkerRecord, workers: Sequence[WorkerRecord]) -> bool:
+        """Whether the process that registered still runs, though its file is lost or its lock was.
+
+        A lock is lost when anything in the process opens and closes the file, a backup say. SIGHUP frees it as
+        well: the consumer goes on as another worker in the same process, and that one's registration tells.
+        """
+        ours = (self._boot, self._pid_namespace)
+        if not worker.path or (worker.boot, worker.pid_namespace) != ours or worker.pid == os.getpid():
+            return False
+        age = presence.process_age(worker.pid)
+        if age is None or age + TOLERANCE < self.huey.backend.now() - worker.started_at:
+            return False
+        return not any(
+            (other.boot, other.pid_namespace, other.pid, other.kind) == (*ours, worker.pid, worker.kind)
+            and other.number > worker.number
+            for other in workers
+        )
 
     def _silent(self, worker: WorkerRecord) -> tuple[WorkerRecord, Died] | None:
         silence = self.huey.backend.now() - worker.heartbeat_at

@@ -27,6 +27,8 @@ LONGEST = 1.0
 SHORTEST = 0.02
 #: A schedule with no tick in sight is asked again after this (seconds).
 DAY = 86400.0
+#: A new timekeeper looks back this far (seconds): its predecessor may have died just before a tick.
+LOOK_BACK = 60.0
 
 
 class Scheduler(HueyScheduler):
@@ -49,10 +51,12 @@ class Scheduler(HueyScheduler):
         self._next_reap = 0.0
         #: For each schedule, when it was looked at and when it will be.
         self._looks: dict[str, tuple[float, float]] = {}
+        self._failed = False
 
     def loop(self, now: dt.datetime | None = None) -> None:
         """One look, and a sleep until the next thing is due."""
         started = time.monotonic()
+        self._failed = False
         moment = None if now is None else clock.to_epoch(now, self.huey.utc)
         self._try("move due jobs", lambda: self.huey.backend.promote(moment))
         if self.periodic:
@@ -72,8 +76,10 @@ class Scheduler(HueyScheduler):
         self._try("close the store", self.huey.backend.close)
 
     def _try(self, what: str, step: Callable[[], Any]) -> None:
+        self._failed, before = True, self._failed
         try:
             step()
+            self._failed = before
         except BackendError as error:
             log.warning("Could not %s (%s); trying again within a second.", what, error)
         except Exception:
@@ -88,7 +94,9 @@ class Scheduler(HueyScheduler):
             raise KeyboardInterrupt  # how Huey's loop is ended
 
     def _until_next(self) -> float:
-        """Seconds until something is due, at most `LONGEST`."""
+        """Seconds until something is due, at most `LONGEST`; that long when something due could not be done."""
+        if self._failed:
+            return LONGEST
         try:
             due = self.huey.backend.next_due()
             now = self.huey.backend.now()
@@ -105,21 +113,27 @@ class Scheduler(HueyScheduler):
         now = self.huey.backend.now() if moment is None else moment
         written = 0
         for name, schedule in self.huey.schedules():
-            due = self._came_due(name, schedule, now) if moment is None else _latest(schedule, now - 1.0, now)
-            if due is not None and self.huey.enqueue_tick(name, due):
-                log.info("Tick of %s for %s was enqueued.", name, due.isoformat())
-                written += 1
+            try:
+                due = self._came_due(name, schedule, now) if moment is None else _latest(schedule, now - 1.0, now)
+                if due is not None and self.huey.enqueue_tick(name, due):
+                    log.info("Tick of %s for %s was enqueued.", name, due.isoformat())
+                    written += 1
+            except BackendError:
+                raise  # the look was not taken yet: the tick is written when the store is back
+            except Exception:
+                log.exception("A tick of %s could not be enqueued; it is left out, the next one is tried.", name)
+            if moment is None and self._looks.get(name, (now, now))[1] <= now:
+                self._looks[name] = (now, _next_look(schedule, now))
         return written
 
     def _came_due(self, name: str, schedule: Schedule, now: float) -> dt.datetime | None:
         """The latest due time since the last look, if there is one; a new schedule starts now."""
         if name not in self._looks:
-            self._looks[name] = (now, _next_look(schedule, now))
+            written = self.huey.backend.last_tick(name)
+            start = now if written is None else min(now, max(written, now - LOOK_BACK))
+            self._looks[name] = (start, _next_look(schedule, start))
         last, following = self._looks[name]
-        if following > now:
-            return None
-        self._looks[name] = (now, _next_look(schedule, now))
-        return _latest(schedule, last, now)
+        return None if following > now else _latest(schedule, last, now)
 
 
 def _next_look(schedule: Schedule, now: float) -> float:

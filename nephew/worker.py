@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nephew.backends.contract import Claimed, Outcome, Settled, WorkerRecord
-from nephew.errors import BackendError, Refused
+from nephew.errors import BackendError, NephewError, Refused
 from nephew.gate import Gate
 from nephew.ledger import Ledger
 from nephew.presence import Presence, boot_id, pid_namespace
@@ -111,11 +111,21 @@ class Worker:
 
     def claim(self, token: int, limit: int, ids: Sequence[str] = ()) -> list[Claimed]:
         """Take jobs; see the backend's contract. Repeat it with the same token until it answered."""
+        self._refuse_in_a_child()
         queues = () if ids else self.huey.settings.queues
         jobs = self.backend.claim(self.number, token, limit, queues, ids)
         if not jobs and not self.backend.is_registered(self.number):
             self._sign_on_anew()
+            jobs = self.backend.claim(self.number, token, limit, queues, ids)
         return jobs
+
+    def _refuse_in_a_child(self) -> None:
+        """A fork's child would claim and settle with its parent's numbers; the store could not tell them apart."""
+        if self.pid != os.getpid():
+            raise NephewError(
+                f"the worker of process {self.pid} was used in its child {os.getpid()}; nothing was claimed or "
+                "settled; end a job's child with os._exit()"
+            )
 
     def _sign_on_anew(self) -> None:
         """We were taken for dead (stopped, or cut off for longer than the lease); our claims are others'."""
@@ -123,6 +133,7 @@ class Worker:
         self._number = None
 
     def _settle(self, outcomes: Sequence[Outcome]) -> Settled:
+        self._refuse_in_a_child()
         # The number is kept until the store answered: a repeated step must carry the same one.
         number = next(self._settles) if self._unanswered is None else self._unanswered
         self._unanswered = number
@@ -138,7 +149,7 @@ class Worker:
 
     def retire(self) -> None:
         """End in peace: settle what is finished, give back what is not begun, and sign off."""
-        if self._number is None:
+        if self._number is None or self.pid != os.getpid():
             return
         self.ledger.flush()
         self.backend.retire(self._number)

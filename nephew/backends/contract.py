@@ -419,6 +419,10 @@ class Backend(ABC):
     def tick(self, schedule: str, due: float, job: NewJob) -> bool:
         """Enqueue a schedule's job for its due time, once: False when that tick was already written."""
 
+    @abstractmethod
+    def last_tick(self, schedule: str) -> float | None:
+        """The latest due time of a schedule that was enqueued, if any was."""
+
     # -- Huey's raw storage -------------------------------------------------------------------------
     @abstractmethod
     def put(self, key: str, value: bytes, ttl: float | None = None) -> None:

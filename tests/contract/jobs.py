@@ -21,6 +21,10 @@ def jobs(*ids: str, **changes: Any) -> list[NewJob]:
     return [job(id, **changes) for id in ids]
 
 
+#: A process id that the kernel gives to nobody.
+NO_PID = 2**22 + 1
+
+
 def record(**changes: Any) -> WorkerRecord:
     """A worker that is not registered yet, on a host of which nothing else is known."""
     return WorkerRecord(0, uuid.uuid4().hex, "parent", "host", "boot", "pids", 7, "", "thread", "", 0.0, 0.0)._replace(

@@ -16,7 +16,7 @@ from nephew.lane import Lane
 from nephew.recovery import Reaper
 from nephew.worker import Worker
 from tests.contract.conftest import Work
-from tests.contract.jobs import Hand, record
+from tests.contract.jobs import NO_PID, Hand, record
 from tests.eventually import eventually
 
 
@@ -124,7 +124,13 @@ def test_a_dead_worker_of_this_host_is_found_by_its_file(make_huey: Callable[...
     content = b"gone".ljust(64, b"\0")
     backend = huey.backend
     number = backend.register(
-        record(incarnation="gone", boot=presence.boot_id(), pid_namespace=presence.pid_namespace(), path=str(gone))
+        record(
+            incarnation="gone",
+            boot=presence.boot_id(),
+            pid_namespace=presence.pid_namespace(),
+            pid=NO_PID,
+            path=str(gone),
+        )
     )
     result = huey.task()(lambda: None)()
     (claimed,) = backend.claim(number, 1, 1)

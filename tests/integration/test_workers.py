@@ -82,6 +82,17 @@ def test_a_thread_worker_is_replaced_after_its_number_of_jobs(bench: Bench) -> N
     assert consumer.log().count("reached max tasks") >= 3
 
 
+def test_recycled_threads_are_replaced_at_once(bench: Bench) -> None:
+    bench.consumer("thread", 2, "-M", "5")
+    results = [bench.tasks.note(f"job-{number}") for number in range(100)]
+
+    for result in results:
+        bench.await_state(result, "succeeded")
+
+    runs = bench.runs("ran")
+    assert runs[-1].at - runs[0].at < 5  # at the pace of Huey's health checks it took 90 s
+
+
 def test_a_consumer_serves_only_its_queues(cell: tuple[Bench, str]) -> None:
     bench, kind = cell
     posts = [bench.tasks.post(f"post-{number}") for number in range(10)]

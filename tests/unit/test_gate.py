@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -112,3 +113,50 @@ def test_the_gate_opens_again_when_the_job_raised():
 
     with gate.alone(0) as granted:
         assert granted
+
+
+def test_who_does_not_wait_is_told_at_once_that_the_gate_is_closed():
+    gate = Gate()
+
+    with gate.alone(0), gate.together(wait=False) as granted:
+        closed = gate.closed
+    with gate.together(wait=False) as later:
+        pass
+    with gate.alone(0) as alone:
+        pass
+
+    assert (closed, granted, later, alone) == (True, False, True, True)
+
+
+def test_after_one_waited_in_vain_the_next_keeps_nobody_out():
+    gate = Gate()
+
+    with gate.together():
+        with gate.alone(0.05):
+            pass
+        start = time.monotonic()
+        with gate.alone(10) as granted:
+            waited = time.monotonic() - start
+    with gate.alone(0) as at_once:
+        pass
+
+    assert not granted
+    assert waited < 5
+    assert at_once
+    assert gate.refused == 0
+
+
+def test_who_waits_for_the_gate_hears_of_its_opening():
+    gate = Gate()
+    open_again: list[bool] = []
+
+    def wait() -> None:
+        gate.await_open(10)
+        open_again.append(not gate.closed)
+
+    with gate.alone(0):
+        gate.await_open(0.001)
+        thread = in_a_thread(wait)
+    thread.join(10)
+
+    assert open_again == [True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -201,6 +202,8 @@ class Connected:
     def forget_connections(self) -> None:
         """Drop the parent's connections without a word to the server; see the contract."""
         self._inherited = getattr(self.database, "_state").conn  # noqa: B009  # closing it would end the parent's
+        if getattr(self.database, "thread_safe", True):
+            self.database._lock = threading.Lock()  # a thread that stayed with the parent may have held it
         self.database.dispose()
         self.dialect.forked()
 

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -36,6 +37,8 @@ SECRET = re.compile(r"(password=)('[^']*'|[^&\s]*)", re.IGNORECASE)
 OLDEST_SQLITE = (3, 35, 0)
 #: Seconds to wait for SQLite's write lock before giving up.
 SQLITE_TIMEOUT = 60.0
+#: Seconds that a fork waits for another thread's write to be over.
+FORK_PATIENCE = 1.0
 
 
 class Dialect:
@@ -157,13 +160,30 @@ class Sqlite(Dialect):
             raise ConfigError(f"expected SQLite {oldest} or later (RETURNING), got {sqlite3.sqlite_version}")
         super().__init__(database, description)
         self._lock = threading.RLock()
+        self._forking = threading.local()
+        if hasattr(os, "register_at_fork"):
+            _write_nothing_while_forking(self)
 
     def writing(self) -> AbstractContextManager[Any]:
         # SQLite waits for its write lock by sleeping; threads of one process need not.
         return self._lock
 
+    def before_fork(self) -> None:
+        """No write of another thread should be inside SQLite when its memory is copied: its mutexes are as well.
+
+        Not for ever: that thread may itself be waiting for the one that forks.
+        """
+        self._forking.held = self._lock if self._lock.acquire(timeout=FORK_PATIENCE) else None
+
+    def after_fork(self) -> None:
+        """In the parent: the others may write again."""
+        held, self._forking.held = getattr(self._forking, "held", None), None
+        if held is not None:
+            held.release()
+
     def forked(self) -> None:
         self._lock = threading.RLock()
+        self._forking = threading.local()
 
     def prepare(self) -> None:
         if self._file() is None:
@@ -220,6 +240,22 @@ class Sqlite(Dialect):
         if path.startswith("file:"):
             path = unquote(path[len("file:") :].split("?", 1)[0])
         return os.path.abspath(path)
+
+
+def _write_nothing_while_forking(dialect: Sqlite) -> None:
+    reference = weakref.ref(dialect)
+
+    def before() -> None:
+        found = reference()
+        if found is not None:
+            found.before_fork()
+
+    def after() -> None:
+        found = reference()
+        if found is not None:
+            found.after_fork()
+
+    os.register_at_fork(before=before, after_in_parent=after)
 
 
 class Postgres(Dialect):

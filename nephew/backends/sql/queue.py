@@ -24,6 +24,8 @@ TAKEN = (
 HELD = "SELECT 1 FROM nephew_job WHERE worker = ? AND claim = ? AND finished_at IS NULL"
 #: The most jobs moved in one step.
 PROMOTED = 500
+#: The most steps in one call: whoever moves jobs has ticks to write as well.
+STEPS = 20
 #: Most jobs have no revocation.
 NOTHING: dict[str, bytes] = {}
 
@@ -35,9 +37,7 @@ class Queue(Results):
         """Store jobs; see the contract."""
         if len(jobs) == 1:
             return [self._enqueue_one(jobs[0])]
-        return self.write(
-            lambda run: self._enqueue(run, jobs, tell=True), lambda run: self._enqueue_missing(run, jobs)
-        )
+        return self.write(lambda run: self._enqueue(run, jobs, tell=True), lambda run: self._enqueue_missing(run, jobs))
 
     def _enqueue_missing(self, run: Run, jobs: Sequence[NewJob]) -> list[Enqueued]:
         """After a lost reply: what is there was stored by the first try, and may have ended since."""
@@ -196,8 +196,13 @@ class Queue(Results):
                 self.dialect.tell(run, self.name)
             return len(moves)
 
-        moved = self.write(step)
-        return moved + self.promote(now) if moved == PROMOTED else moved
+        total = 0
+        for _ in range(STEPS):
+            moved = self.write(step)
+            total += moved
+            if moved < PROMOTED:
+                break
+        return total
 
     def next_due(self) -> float | None:
         """When the next scheduled job is due; see the contract."""

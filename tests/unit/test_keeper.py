@@ -1,0 +1,114 @@
+"""The keeper's promises: a job that begins late is seen, and a worker without a consumer ends in time."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nephew import Nephew
+from nephew.keeper import Keeper
+from nephew.lane import Lane
+from nephew.presence import Presence
+from tests.eventually import eventually
+
+
+@pytest.fixture
+def huey(sqlite_url: str, name: str) -> Iterator[Nephew]:
+    huey = Nephew(name, sqlite_url)
+    yield huey
+    huey.sign_off()
+    huey.backend.close()
+
+
+def test_a_job_that_begins_long_after_its_claim_is_shown_as_running(huey: Nephew):
+    leave = threading.Event()
+    states: list[str] = []
+
+    @huey.task()
+    def long() -> bool:
+        return leave.wait(10)
+
+    @huey.pre_execute()
+    def slow(task: object) -> None:
+        eventually(lambda: keeper._parked or time.monotonic() > until)
+
+    keeper = Keeper(huey.worker)
+    result = long()
+
+    def watch() -> None:
+        try:
+            eventually(lambda: states.append(str(huey.job(result.id).state)) or states[-1] == "running", 5)
+        finally:
+            leave.set()
+            huey.backend.close()
+
+    lane = Lane(huey.worker, keeper)
+    keeper.start()
+    watcher = threading.Thread(target=watch)
+    claimed = lane.next()
+    assert claimed is not None
+    until = time.monotonic() + 1
+    watcher.start()
+    lane.run(claimed)
+    watcher.join()
+    lane.close()
+    keeper.stop()
+
+    assert states[-1] == "running"
+
+
+class Broken:
+    """The lifeline of a consumer that is gone."""
+
+    def wait(self, seconds: float | None) -> bool:
+        return True
+
+
+class Stuck:
+    """A lane that waits for the store for ever."""
+
+    def __init__(self, free: threading.Event) -> None:
+        self._free = free
+
+    def give_back(self) -> None:
+        self._free.wait(10)
+
+
+def test_a_worker_without_a_consumer_ends_though_the_store_keeps_it_waiting(
+    sqlite_url: str, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    huey = Nephew(name, sqlite_url, drain=0.1)
+    free, ended = threading.Event(), threading.Event()
+    monkeypatch.setattr(os, "_exit", lambda code: ended.set())
+    monkeypatch.setattr("nephew.keeper.LAST_WORD", 0.1)
+    keeper = Keeper(huey.worker, Broken())
+    huey.worker.lanes.append(Stuck(free))
+
+    outlive = threading.Thread(target=keeper._outlive)
+    outlive.start()
+    in_time = ended.wait(3)
+    huey.worker.lanes.clear()
+    free.set()
+    outlive.join()
+
+    assert in_time
+    assert keeper.orphaned
+    huey.backend.close()
+
+
+def test_whether_a_job_runs_in_a_slot_is_known_and_told(tmp_path: Path):
+    presence = Presence(str(tmp_path), "mine", 2)
+    told: list[bool] = []
+    presence.listener = lambda: told.append(presence.is_busy(1))
+
+    presence.began(1, 7, 1, 100.0)
+    busy = [presence.is_busy(0), presence.is_busy(1)]
+    presence.ended(1)
+
+    assert (busy, told, presence.is_busy(1)) == ([False, True], [True], False)
+    presence.remove()
