@@ -11,15 +11,17 @@ import pytest
 from tests.consumers import Bench
 from tests.eventually import eventually
 
-#: On a quiet machine the medians are under 5 ms and 1 % of a core; these leave room for other test runs.
-MEDIAN_SECONDS = 0.015
-CPU_SHARE = 0.03
+#: The promised figures hold at full size, on a quiet machine; beside others' load three times as much may pass.
+MEDIAN_SECONDS = 0.005
+CPU_SHARE = 0.01
+BESIDE_OTHERS = 3
 
 
 @pytest.mark.parametrize("kind", ["process", pytest.param("thread", marks=pytest.mark.long)])
 def test_an_idle_consumer_begins_a_job_within_milliseconds(
-    bench: Bench, kind: str, record_property: Callable[[str, object], None]
+    bench: Bench, kind: str, long: bool, record_property: Callable[[str, object], None]
 ) -> None:
+    limit = MEDIAN_SECONDS * (1 if long else BESIDE_OTHERS)
     bench.consumer(kind, 2)
     bench.await_state(bench.tasks.note("warm"), "succeeded")
 
@@ -33,17 +35,18 @@ def test_an_idle_consumer_begins_a_job_within_milliseconds(
             bench.await_state(result, "succeeded")
         return statistics.median(waits)
 
-    median = min(_until(measure, MEDIAN_SECONDS, 3))
+    median = min(_until(measure, limit, 3))
 
     record_property("median", median)
     print(f"enqueue to start, median: {median * 1000:.1f} ms ({kind}, {bench.url.partition(':')[0]})")
-    assert median <= MEDIAN_SECONDS
+    assert median <= limit
 
 
 @pytest.mark.parametrize("kind", ["process", pytest.param("thread", marks=pytest.mark.long)])
 def test_an_idle_consumer_uses_next_to_no_processor_time(
     bench: Bench, kind: str, long: bool, record_property: Callable[[str, object], None]
 ) -> None:
+    limit = CPU_SHARE * (1 if long else BESIDE_OTHERS)
     consumer = bench.consumer(kind, 2)
     bench.await_state(bench.tasks.note("warm"), "succeeded")
     seconds = 5.0 if long else 2.0
@@ -53,11 +56,11 @@ def test_an_idle_consumer_uses_next_to_no_processor_time(
         eventually(lambda: time.monotonic() - start >= seconds, seconds + 10)
         return (consumer.cpu_seconds() - used) / (time.monotonic() - start)
 
-    share = min(_until(measure, CPU_SHARE, 3))
+    share = min(_until(measure, limit, 3))
 
     record_property("share", share)
     print(f"idle: {share * 100:.2f} % of a core ({kind}, {bench.url.partition(':')[0]})")
-    assert share <= CPU_SHARE
+    assert share <= limit
 
 
 def _until(measure: Callable[[], float], enough: float, tries: int) -> list[float]:
