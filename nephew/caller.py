@@ -12,7 +12,7 @@ from huey import signals as S
 from huey.api import Task as HueyTask
 
 from nephew import endings, execution
-from nephew.backends.contract import Claimed
+from nephew.backends.records import Claimed
 from nephew.endings import Finished
 from nephew.errors import NephewError, ShutDown
 from nephew.job import State

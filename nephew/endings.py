@@ -25,7 +25,7 @@ from huey.exceptions import (
 from huey.utils import SKIPPED, Error, normalize_time
 
 from nephew import clock, current
-from nephew.backends.contract import Claimed, NewJob, Outcome
+from nephew.backends.records import Claimed, NewJob, Outcome
 from nephew.errors import EncodeError, NephewError, WorkerCrashed
 from nephew.followups import (
     News,

@@ -19,7 +19,7 @@ from huey.api import Task as HueyTask
 from huey.exceptions import CancelExecution
 
 from nephew import current
-from nephew.backends.contract import Claimed
+from nephew.backends.records import Claimed
 from nephew.endings import Finished, Ran, broken, claimed_job, finish, given_back, not_run
 from nephew.errors import NotBegun, ShutDown
 from nephew.job import State

@@ -10,7 +10,7 @@ from huey import signals as S
 from huey.api import Task as HueyTask
 from huey.utils import Error
 
-from nephew.backends.contract import ChordMark, Never, NewJob
+from nephew.backends.records import ChordMark, Never, NewJob
 from nephew.errors import EncodeError
 from nephew.message import check_size, encode, new_job, options_of, task_name
 

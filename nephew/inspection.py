@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from huey.utils import Error
 
 from nephew import clock, presence
-from nephew.backends.contract import AttemptRow, LockRow, Row, Schema, WorkerRecord
+from nephew.backends.records import AttemptRow, Filter, LockRow, Row, Schema, WorkerRecord
 from nephew.errors import ConfigError
 from nephew.job import Attempt, Job, Progress, State
 from nephew.options import TaskOptions
@@ -71,7 +71,7 @@ class Inspection:
         :param task: the task's stored name, or its last part if only one task is called so.
         :raises ConfigError: for a state that there is none of.
         """
-        rows = self._backend.rows(_states(state), self._task_name(task), queue, limit)
+        rows = self._backend.rows(Filter(_states(state), self._task_name(task), queue), limit)
         return [self._job(row, ()) for row in rows]
 
     def status(self) -> Status:
@@ -195,14 +195,14 @@ def _task_info(name: str, made: Any) -> TaskInfo:
     return TaskInfo(name, options.queue, made.default_retries or 0, schedule, function, bool(made.context), made)
 
 
-def _states(state: str | State | tuple[str, ...] | list[str] | None) -> list[str]:
+def _states(state: str | State | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
     if state is None:
-        return []
+        return ()
     wanted = [state] if isinstance(state, str) else list(state)
     for name in wanted:
         if name not in list(State):
             raise ConfigError(f"expected a state of {', '.join(State)}; got {name!r}")
-    return [str(name) for name in wanted]
+    return tuple(str(name) for name in wanted)
 
 
 def _attempt(row: AttemptRow) -> Attempt:

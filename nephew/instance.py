@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack, cast
 
 from huey import Huey
 from huey import signals as S
@@ -22,7 +22,8 @@ from huey.api import PeriodicTask, ResultGroup, chord, group
 from huey.api import Task as HueyTask
 
 from nephew import message
-from nephew.backends.contract import Backend, Enqueued
+from nephew.backends.contract import Backend
+from nephew.backends.records import Enqueued
 from nephew.codec import Codec
 from nephew.errors import BackendError, ConfigError, NephewError
 from nephew.job import Job, State, new_id
@@ -39,7 +40,7 @@ from nephew.task import Task
 if TYPE_CHECKING:
     from peewee import Database
 
-    from nephew.backends.contract import WorkerRecord
+    from nephew.backends.records import WorkerRecord
     from nephew.caller import Caller
     from nephew.consumer import Consumer
     from nephew.endings import Finished
@@ -149,7 +150,7 @@ class Nephew(Huey):
         return Consumer(self, **options)
 
     # -- decorators ---------------------------------------------------------------------------------
-    def task(self, *brackets: Any, **options: Unpack[Given]) -> Callable[[Callable[P, R]], Task[P, R]]:
+    def task(self, *brackets: Never, **options: Unpack[Given]) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Make a function into a task.
 
         :param brackets: nothing may be given by place; it is here to say so.
@@ -161,7 +162,9 @@ class Nephew(Huey):
             raise ConfigError(f"expected @huey.task() with brackets and options by name, got {brackets[0]!r}")
         return cast("Callable[[Callable[P, R]], Task[P, R]]", super().task(**options))
 
-    def periodic_task(self, schedule: Any, **options: Unpack[Given]) -> Callable[[Callable[P, R]], Task[P, R]]:
+    def periodic_task(
+        self, schedule: Schedule | Callable[[dt.datetime], bool], **options: Unpack[Given]
+    ) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Make a function into a task that is enqueued at every due time of `schedule`, once.
 
         :param schedule: `cron(...)`, `every(...)`, Huey's `crontab(...)` or any function of a datetime.

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from nephew import endings, execution
-from nephew.backends.contract import Claimed
+from nephew.backends.records import Claimed
 from nephew.endings import Finished
 from nephew.errors import BackendError, NephewError, ShutDown
 from nephew.job import State

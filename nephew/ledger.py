@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from nephew.backends.contract import Outcome, Settled
+from nephew.backends.records import Outcome, Settled
 from nephew.endings import Finished, refused
 from nephew.errors import Refused
 

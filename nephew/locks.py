@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from huey.exceptions import TaskLockedException
 
-from nephew.backends.contract import LockRow
+from nephew.backends.records import LockRow
 from nephew.current import running
 from nephew.errors import BackendError, LockLost, LockNotAcquired, NephewError, NotBegun
 

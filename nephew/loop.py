@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from huey.consumer import Worker as HueyWorker
 from huey.consumer import WorkerRecycle
 
-from nephew.backends.contract import Claimed
+from nephew.backends.records import Claimed
 from nephew.errors import BackendError, ShutDown
 from nephew.lane import Lane
 

@@ -13,7 +13,7 @@ from huey.api import Task as HueyTask
 from huey.exceptions import HueyException
 
 from nephew import clock
-from nephew.backends.contract import Claimed, NewJob
+from nephew.backends.records import Claimed, NewJob
 from nephew.errors import DecodeError, EncodeError, NephewError, UnknownTask
 from nephew.options import TaskOptions
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from huey.utils import Error
 
 from nephew import endings, presence
-from nephew.backends.contract import Claimed, Died, WorkerRecord
+from nephew.backends.records import Claimed, Died, WorkerRecord
 from nephew.endings import Finished
 from nephew.errors import NephewError
 from nephew.job import State

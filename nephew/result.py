@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
-from huey.api import Result as HueyResult
 from huey.api import Task as HueyTask
 from huey.constants import EmptyData
 from huey.exceptions import ResultTimeout, TaskException
@@ -17,7 +16,36 @@ from nephew.errors import JobEnded
 from nephew.job import ENDED, Progress, State
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from nephew.instance import Nephew
+
+    class HueyResult:
+        """What is inherited. Huey has no annotations, and a handle of unknown base would pass for any value."""
+
+        task: Any
+        revoke_id: str
+        _result: Any
+
+        def __init__(self, huey: Nephew, task: HueyTask) -> None: ...
+        def __call__(self, *args: Any, **options: Any) -> Any: ...
+        def get(self, *args: Any) -> Any: ...
+        def is_ready(self) -> bool: ...
+        def is_revoked(self) -> bool: ...
+        def revoke(self, revoke_once: bool = True) -> None: ...
+        def restore(self) -> bool: ...
+        def reschedule(
+            self,
+            eta: dt.datetime | None = None,
+            delay: float | dt.timedelta | None = None,
+            expires: float | dt.datetime | dt.timedelta | None = None,
+            priority: float | None = None,
+            preserve_pipeline: bool = True,
+        ) -> Any: ...
+        def reset(self) -> None: ...
+        def _get(self, preserve: bool = False) -> Any: ...
+else:
+    from huey.api import Result as HueyResult
 
 R = TypeVar("R")
 
@@ -41,6 +69,11 @@ class Result(HueyResult, Generic[R]):
         return f"<Result: job {self.id}{' (duplicate)' if self.duplicate else ''}>"
 
     @property
+    def id(self) -> str:
+        """The job's id."""
+        return str(self.task.id)
+
+    @property
     def state(self) -> State | None:
         """The job's state; None when it is not known (yet)."""
         found = self.huey.backend.outcome(self.id)
@@ -57,6 +90,28 @@ class Result(HueyResult, Generic[R]):
     def cancel(self) -> bool:
         """End the job before it runs, with all that hangs on it; False when it is running or has ended."""
         return self.huey.cancel(self.id)
+
+    @overload
+    def get(
+        self,
+        blocking: Literal[True],
+        timeout: float | None = None,
+        backoff: float = 1.15,
+        max_delay: float = 1.0,
+        revoke_on_timeout: bool = False,
+        preserve: bool = False,
+    ) -> R: ...
+
+    @overload
+    def get(
+        self,
+        blocking: bool = False,
+        timeout: float | None = None,
+        backoff: float = 1.15,
+        max_delay: float = 1.0,
+        revoke_on_timeout: bool = False,
+        preserve: bool = False,
+    ) -> R | None: ...
 
     def get(
         self,
@@ -141,7 +196,7 @@ class Result(HueyResult, Generic[R]):
         state = f"it is {found[0]}" if found is not None else "nothing is known of it"
         raise ResultTimeout(f"timed out waiting for the result of job {self.id}: {state}")
 
-    async def _wait(self) -> R | None:
+    async def _wait(self) -> R:
         pause = FIRST_LOOK
         while not self._ended():
             await asyncio.sleep(pause)
@@ -149,8 +204,8 @@ class Result(HueyResult, Generic[R]):
         value = self._final(False)
         if isinstance(value, Error):
             raise TaskException(value.metadata)
-        return cast("R | None", value)
+        return cast("R", value)
 
-    def __await__(self) -> Generator[Any, None, R | None]:
+    def __await__(self) -> Generator[Any, None, R]:
         """Wait for the job's end without blocking the event loop for longer than a look takes."""
         return self._wait().__await__()

@@ -11,7 +11,7 @@ from huey.registry import Message
 from huey.storage import BaseStorage
 
 from nephew import clock
-from nephew.backends.contract import NewJob
+from nephew.backends.records import Filter, NewJob
 from nephew.job import ENDED, new_id
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Storage(BaseStorage):
         return None
 
     def _waiting(self, states: tuple[str, ...], limit: int | None) -> list[bytes]:
-        rows = self._huey.backend.rows(states, limit=limit, oldest_first=True)
+        rows = self._huey.backend.rows(Filter(states), limit=limit, oldest_first=True)
         return [row.payload for row in rows if row.worker is None]
 
     def enqueued_items(self, limit: int | None = None) -> list[bytes]:
@@ -82,7 +82,7 @@ class Storage(BaseStorage):
         moment = clock.to_epoch(ts, self._huey.utc) or 0.0
         due = [
             row
-            for row in self._huey.backend.rows(("scheduled", "retrying"), limit=None, oldest_first=True)
+            for row in self._huey.backend.rows(Filter(("scheduled", "retrying")), limit=None, oldest_first=True)
             if row.eta is not None and row.eta <= moment
         ]
         self._huey.backend.delete_jobs([row.id for row in due])

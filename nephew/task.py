@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 import math
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
 from huey.api import PeriodicTask, ResultGroup, TaskWrapper
 from huey.api import Task as HueyTask
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class OneCall(TypedDict, total=False):
+    """What `schedule` takes for one call only, for editors and type checkers."""
+
+    id: str | None
+    priority: float | None
+    retries: int | None
+    retry_delay: float | None
+    retry_backoff: float | None
+    expires: float | dt.datetime | dt.timedelta | None
+    timeout: float | None
 
 
 class Call(HueyTask):
@@ -76,6 +88,24 @@ class Task(TaskWrapper, Generic[P, R]):
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
         """The same as calling the task, by the name that Celery and RQ use."""
         return self(*args, **kwargs)
+
+    def schedule(
+        self,
+        args: Sequence[Any] | float | dt.timedelta | dt.datetime | None = None,
+        kwargs: dict[str, Any] | None = None,
+        eta: dt.datetime | None = None,
+        delay: float | dt.timedelta | None = None,
+        **options: Unpack[OneCall],
+    ) -> Result[R]:
+        """Enqueue a job that waits for its time.
+
+        :param args: the function's arguments by place; for a function without any, `delay` or `eta` itself.
+        :param kwargs: its arguments by name.
+        :param eta: when it may begin.
+        :param delay: the same, in seconds from now.
+        :param options: what holds for this call instead of the task's own options, and the job's `id`.
+        """
+        return cast("Result[R]", super().schedule(args, kwargs, eta, delay, **options))
 
     def call_local(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, without a job."""

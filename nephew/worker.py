@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nephew.backends.contract import Claimed, Outcome, Settled, WorkerRecord
+from nephew.backends.records import Claimed, Outcome, Settled, WorkerRecord
 from nephew.errors import BackendError, NephewError, Refused
 from nephew.gate import Gate
 from nephew.ledger import Ledger

@@ -1,4 +1,4 @@
-"""What a backend does, and the values that go in and out of it.
+"""What a backend does.
 
 A backend keeps bytes and says what became of them; it decodes nothing and runs nothing. Times are epoch
 seconds. Every method that writes is one atomic step.
@@ -7,223 +7,27 @@ seconds. Every method that writes is one atomic step.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from nephew.job import State
-
-
-class NewJob(NamedTuple):
-    """A job to be stored. `eta` None or past: at once. `chord`: its values are bound when it is claimed."""
-
-    id: str
-    task: str
-    queue: str
-    payload: bytes
-    priority: float = 0.0
-    eta: float | None = None
-    unique_key: str | None = None
-    chord: str | None = None
-
-
-class Enqueued(NamedTuple):
-    """What became of a `NewJob`: its id, or that of the unfinished job that it duplicates."""
-
-    id: str
-    duplicate: bool
-
-
-class Claimed(NamedTuple):
-    """A job that this worker holds. `seq` is its place, `claim` the token that a settle must show.
-
-    `alone`: its last worker died, so nothing else may run beside it in the process. `chord_values` are the
-    encoded values of the chord that it is the callback of.
-    """
-
-    seq: int
-    id: str
-    task: str
-    queue: str
-    payload: bytes
-    priority: float
-    attempts: int
-    crashes: int
-    alone: bool
-    claim: int
-    chord: str | None
-    chord_values: tuple[bytes, ...] = ()
-    revokes: dict[str, bytes] = {}
-
-
-class ChordMark(NamedTuple):
-    """One member of a chord has ended with `value`; the last one enqueues the callback."""
-
-    cid: str
-    position: int
-    size: int
-    value: bytes
-    callback: NewJob
-
-
-class Never(NamedTuple):
-    """A step of a pipeline that will not run, because one before it ended badly."""
-
-    id: str
-    task: str
-    queue: str
-    payload: bytes
-    result: bytes | None
-    reason: str
-
-
-class Outcome(NamedTuple):
-    """How a claim ends: everything that becomes true with it, in one atomic step.
-
-    :ivar state: where the job goes. `queued` with `payload` None gives it back to its old place, uncounted.
-    :ivar counted: whether this run counts as an attempt.
-    :ivar result: encoded result or error; None keeps what is there.
-    :ivar attempt: the outcome word of the attempt to be recorded (failures; a success needs no extra row).
-    :ivar payload: the message of the next attempt.
-    :ivar never: the steps of its pipeline that will not run now.
-    :ivar chord_done: the chord whose values this job was called with, no longer needed. While the job may
-        be run again by hand (it failed, was cancelled or expired) they are.
-    :ivar forget: revocations that have had their effect.
-    """
-
-    seq: int
-    id: str
-    claim: int
-    state: State
-    counted: bool = False
-    started_at: float | None = None
-    finished_at: float | None = None
-    result: bytes | None = None
-    attempt: str | None = None
-    error: str | None = None
-    traceback: str | None = None
-    reason: str | None = None
-    payload: bytes | None = None
-    eta: float | None = None
-    progress: tuple[float, str | None] | None = None
-    worker: str | None = None
-    follow_ups: tuple[NewJob, ...] = ()
-    never: tuple[Never, ...] = ()
-    chord_mark: ChordMark | None = None
-    chord_done: str | None = None
-    forget: tuple[str, ...] = ()
-
-
-class Settled(NamedTuple):
-    """What a settle did.
-
-    :ivar lost: the claims (as `(seq, claim)`) that no longer held.
-    :ivar enqueued: the ids of the jobs that followed.
-    :ivar known: False when the worker's registration is gone: it was taken for dead and must sign on anew.
-    """
-
-    lost: frozenset[tuple[int, int]]
-    enqueued: tuple[str, ...]
-    known: bool = True
-
-
-class WorkerRecord(NamedTuple):
-    """A process that claims jobs, as it is registered.
-
-    :ivar number: given by the store; names the worker in claims.
-    :ivar incarnation: random; a process that execs or a pid that is used again is another worker.
-    :ivar path: the file whose lock it holds while it lives; empty where the system has no such locks.
-    :ivar parent: the incarnation of its consumer.
-    """
-
-    number: int
-    incarnation: str
-    parent: str
-    host: str
-    boot: str
-    pid_namespace: str
-    pid: int
-    path: str
-    kind: str
-    queues: str
-    started_at: float
-    heartbeat_at: float
-
-
-class Row(NamedTuple):
-    """A job's stored record, undecoded."""
-
-    seq: int
-    id: str
-    task: str
-    queue: str
-    state: str
-    priority: float
-    eta: float | None
-    payload: bytes
-    result: bytes | None
-    error: str | None
-    attempts: int
-    crashes: int
-    worker: int | None
-    claim: int | None
-    worker_label: str | None
-    enqueued_at: float
-    started_at: float | None
-    finished_at: float | None
-    progress: float | None
-    progress_message: str | None
-    reason: str | None
-    unique_key: str | None
-
-
-class AttemptRow(NamedTuple):
-    """A stored attempt of a job: the failed ones and the crashes."""
-
-    number: int
-    started_at: float | None
-    finished_at: float | None
-    worker: str | None
-    outcome: str
-    error: str | None
-    traceback: str | None
-
-
-class Died(NamedTuple):
-    """A worker is gone.
-
-    :ivar running: the claims (`(seq, claim)`, and since when) that its process was running when it died;
-        None: not known.
-    :ivar cause: in words, for the record.
-    :ivar charged: False when it was ended on purpose; then nobody is charged a crash.
-    """
-
-    worker: int
-    running: dict[tuple[int, int], float] | None
-    cause: str
-    charged: bool = True
-
-
-class LockRow(NamedTuple):
-    """A lock somebody holds. `fence` grows with every acquisition."""
-
-    name: str
-    owner: str
-    label: str
-    fence: int
-    acquired_at: float
-    expires_at: float
-
-
-class Schema(NamedTuple):
-    """The versions of the store's tables.
-
-    :ivar found: 0 when there are none.
-    :ivar automatic: whether a consumer brings them up to date when it starts.
-    """
-
-    found: int
-    expected: int
-    automatic: bool
+from nephew.backends.records import (
+    EVERY,
+    AttemptRow,
+    Change,
+    Claimed,
+    Died,
+    Enqueued,
+    Filter,
+    Keep,
+    LockRow,
+    LogLines,
+    NewJob,
+    Outcome,
+    Row,
+    Schema,
+    Settled,
+    WorkerRecord,
+)
 
 
 class Backend(ABC):
@@ -294,12 +98,39 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def begin_once(self, worker: int, seq: int, claim: int, since: float) -> bool:
+        """Note that a job is begun which must not be begun again; False when its claim no longer holds.
+
+        From here on it is never given back: whoever finds its worker dead has to end it.
+        """
+
+    @abstractmethod
+    def ask_to_stop(self, job_id: str, reason: str) -> bool:
+        """Ask for the end of a job that a worker holds; False when none does."""
+
+    @abstractmethod
+    def asked_to_stop(self, worker: int) -> list[tuple[int, int, str]]:
+        """The claims (`(seq, claim, reason)`) of a worker whose end somebody has asked for."""
+
+    @abstractmethod
+    def change(self, job_id: str, change: Change) -> bool:
+        """Change a job that waits and that no worker holds; False when it does not."""
+
+    @abstractmethod
+    def expired(self, limit: int = 100) -> list[str]:
+        """The ids of jobs whose expiry has come while they were waiting."""
+
+    @abstractmethod
     def mark_running(self, worker: int, running: Sequence[tuple[int, int, float]]) -> None:
         """Note that claims (`(seq, claim, since)`) are being run."""
 
     @abstractmethod
     def note_progress(self, worker: int, seq: int, claim: int, fraction: float, message: str | None) -> None:
         """Store a running job's progress while its claim holds."""
+
+    @abstractmethod
+    def note_log(self, worker: int, seq: int, claim: int, log: LogLines) -> None:
+        """Store what a running job has logged so far, while its claim holds."""
 
     @abstractmethod
     def promote(self, now: float | None = None) -> int:
@@ -339,7 +170,14 @@ class Backend(ABC):
 
     @abstractmethod
     def release_orphans(self) -> int:
-        """Give back claims of workers that are not registered any more; how many."""
+        """Give back claims of workers that are not registered any more; how many.
+
+        Not those of jobs that may begin only once: see `take_over`.
+        """
+
+    @abstractmethod
+    def take_over(self, heir: int, claim: int) -> list[Claimed]:
+        """Claim the jobs that may begin only once, were begun, and whose worker is gone, to be failed."""
 
     @abstractmethod
     def heartbeat(self, incarnations: Sequence[str]) -> None:
@@ -372,15 +210,24 @@ class Backend(ABC):
         """A job's record."""
 
     @abstractmethod
-    def rows(
-        self,
-        states: Sequence[str] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        limit: int | None = 100,
-        oldest_first: bool = False,
-    ) -> list[Row]:
+    def rows(self, wanted: Filter = EVERY, limit: int | None = 100, oldest_first: bool = False) -> list[Row]:
         """Records of jobs, the latest first."""
+
+    @abstractmethod
+    def count(self, wanted: Filter) -> int:
+        """How many jobs are meant."""
+
+    @abstractmethod
+    def ids(self, wanted: Filter, after: int = 0, limit: int = 500) -> list[tuple[int, str]]:
+        """Places and ids of the jobs that are meant, behind the place `after`, in order."""
+
+    @abstractmethod
+    def relatives(self, job_id: str) -> tuple[list[str], list[str]]:
+        """The ids of the jobs that a job follows from, and of those that follow from it."""
+
+    @abstractmethod
+    def logs(self, job_id: str) -> list[LogLines]:
+        """What a job's attempts have logged, the first attempt first."""
 
     @abstractmethod
     def attempts(self, job_id: str) -> list[AttemptRow]:
@@ -457,8 +304,18 @@ class Backend(ABC):
         """Store a job in the schedule even when it is already due."""
 
     @abstractmethod
-    def delete_jobs(self, ids: Sequence[str]) -> int:
-        """Delete jobs and what belongs to them; how many."""
+    def delete_jobs(self, ids: Sequence[str], ended: bool = False) -> int:
+        """Delete jobs and all that belongs to them; how many. With `ended`, only those that have ended."""
+
+    @abstractmethod
+    def prune(self, keep: Mapping[str, Keep], after: int = 0, limit: int = 500) -> tuple[int, int | None]:
+        """Delete ended jobs that are not to be kept, in one small step.
+
+        :param keep: by state, which are kept; a state that is not named keeps all.
+        :param after: the place behind which the step begins, as the step before told it.
+        :param limit: the most that it deletes.
+        :returns: how many were deleted, and where the next step begins; None: there is nothing more to look at.
+        """
 
     @abstractmethod
     def flush(self, what: str) -> None:

@@ -14,7 +14,7 @@ from nephew.inspection import Status
 from nephew.job import State
 
 if TYPE_CHECKING:
-    from nephew.backends.contract import WorkerRecord
+    from nephew.backends.records import WorkerRecord
 
 
 @click.command()

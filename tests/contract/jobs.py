@@ -7,7 +7,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from nephew.backends.contract import Backend, Claimed, Died, NewJob, Outcome, Settled, WorkerRecord
+from nephew.backends.contract import Backend
+from nephew.backends.records import Claimed, Died, NewJob, Outcome, Settled, WorkerRecord
 from nephew.job import State, new_id
 
 __all__ = ["Hand", "again", "failed", "fails", "given_back", "job", "jobs", "parked", "record", "succeeded"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from nephew import Nephew, lane
-from nephew.backends.contract import Died
+from nephew.backends.records import Died
 from nephew.lane import Lane
 from nephew.worker import Worker
 from tests.contract.conftest import Work

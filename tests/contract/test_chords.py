@@ -6,7 +6,8 @@ import pytest
 from huey.api import chord, group
 
 from nephew import Nephew
-from nephew.backends.contract import Backend, ChordMark, NewJob
+from nephew.backends.contract import Backend
+from nephew.backends.records import ChordMark, NewJob
 from tests.contract.conftest import Work
 from tests.contract.crowd import at_once
 from tests.contract.jobs import Hand, job, succeeded

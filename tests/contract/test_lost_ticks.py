@@ -11,7 +11,7 @@ import pytest
 
 from nephew import Nephew, cron
 from nephew.backends.contract import Backend
-from nephew.backends.sql import queue
+from nephew.backends.sql import waiting
 from nephew.bell import ThreadBell
 from nephew.errors import BackendError
 from nephew.scheduler import LONGEST, Scheduler
@@ -134,8 +134,8 @@ def test_a_new_schedule_starts_now(huey: Nephew, clock: Clock):
 
 
 def test_so_many_due_jobs_leave_room_for_ticks(backend: Backend, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(queue, "PROMOTED", 5)
-    monkeypatch.setattr(queue, "STEPS", 3)
+    monkeypatch.setattr(waiting, "PROMOTED", 5)
+    monkeypatch.setattr(waiting, "STEPS", 3)
     now = backend.now()
     backend.enqueue([job(eta=now + 1) for _ in range(17)])
 

@@ -99,19 +99,20 @@ def test_without_automatic_migration_the_command_is_named(empty_url: str):
 
 
 def test_a_step_that_fails_changes_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch):
-    def second(database) -> None:
+    def following(database) -> None:
         database.execute_sql("CREATE TABLE nephew_extra (number INTEGER)")
         database.execute_sql("CREATE TABLE nephew_job (number INTEGER)")
 
     backend = open_(empty_url)
     backend.migrate()
-    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, second))
-    monkeypatch.setattr(migrations, "LATEST", migrations.LATEST + 1)
+    latest = migrations.LATEST
+    monkeypatch.setattr(migrations, "STEPS", {**migrations.STEPS, latest + 1: following})
+    monkeypatch.setattr(migrations, "LATEST", latest + 1)
 
-    with pytest.raises(SchemaError, match="migration 2 failed, nothing was changed"):
+    with pytest.raises(SchemaError, match=f"migration to version {latest + 1} failed, nothing was changed"):
         backend.migrate()
 
-    assert migrations.version(backend.database) == 1
+    assert migrations.version(backend.database) == latest
     assert "nephew_extra" not in backend.database.get_tables()
     backend.close()
 

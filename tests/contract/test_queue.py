@@ -7,7 +7,8 @@ import datetime as dt
 import pytest
 
 from nephew import Nephew
-from nephew.backends.contract import Backend, Claimed
+from nephew.backends.contract import Backend
+from nephew.backends.records import Claimed
 from nephew.errors import BackendError
 from nephew.opening import open_backend
 from nephew.settings import Settings

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nephew.backends.contract import AttemptRow, Backend, Never, Row
+from nephew.backends.contract import Backend
+from nephew.backends.records import AttemptRow, Never, Row
 from nephew.job import State
 from tests.contract.crowd import at_once
 from tests.contract.jobs import Hand, again, failed, given_back, job, jobs, parked, succeeded

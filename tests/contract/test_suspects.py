@@ -11,7 +11,7 @@ from pathlib import Path
 from huey.api import chord
 
 from nephew import Nephew, presence
-from nephew.backends.contract import Died
+from nephew.backends.records import Died
 from nephew.lane import Lane
 from nephew.recovery import Reaper
 from nephew.worker import Worker

@@ -189,7 +189,7 @@ def test_a_unique_task_can_be_called_again_after_every_end(huey: Nephew, work: W
 
 def crash(huey: Nephew, job_id: str) -> None:
     """Its worker dies while it is running, and a reaper finds that."""
-    from nephew.backends.contract import Died
+    from nephew.backends.records import Died
     from nephew.recovery import Reaper
 
     victim = Hand(huey.backend)

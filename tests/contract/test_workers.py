@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nephew.backends.contract import Backend, Died
+from nephew.backends.contract import Backend
+from nephew.backends.records import Died
 from tests.contract.crowd import at_once
 from tests.contract.jobs import Hand, again, failed, given_back, job, jobs, record, succeeded
 

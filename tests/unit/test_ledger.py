@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nephew.backends.contract import Outcome, Settled
+from nephew.backends.records import Outcome, Settled
 from nephew.endings import Finished
 from nephew.errors import BackendError
 from nephew.job import State

@@ -6,13 +6,14 @@ from peewee import Database
 
 from nephew.backends.contract import Backend, Watcher
 from nephew.backends.sql.dialects import Dialect, dialect_of, open_url
-from nephew.backends.sql.history import History
 from nephew.backends.sql.locks import Locks
+from nephew.backends.sql.pruning import Pruning
 from nephew.backends.sql.settlement import Settlement
+from nephew.backends.sql.waiting import Waiting
 from nephew.backends.sql.workers import Workers
 
 
-class SqlBackend(Settlement, Workers, Locks, History, Backend):
+class SqlBackend(Settlement, Workers, Waiting, Locks, Pruning, Backend):
     """All nouns of a backend on one database."""
 
     def watcher(self) -> Watcher:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from peewee import PeeweeException
 
-from nephew.backends.contract import Schema
+from nephew.backends.records import Schema
 from nephew.backends.sql import migrations
 from nephew.backends.sql.dialects import Dialect
 from nephew.errors import BackendError, ConfigError, NephewError, Refused, SchemaError

@@ -64,6 +64,10 @@ class Dialect:
         """The statement in the driver's placeholder style (written with `?`)."""
         return text
 
+    def contains(self, column: str) -> str:
+        """The condition that a column holds a text, to the letter."""
+        return f"instr({column}, ?) > 0"
+
     def writing(self) -> AbstractContextManager[Any]:
         """Held while a write transaction of this process is open."""
         return nullcontext()
@@ -273,6 +277,9 @@ class Postgres(Dialect):
 
     def sql(self, text: str) -> str:
         return self._translate(text)
+
+    def contains(self, column: str) -> str:
+        return f"strpos({column}, ?) > 0"
 
     def lock_migrations(self) -> None:
         self.database.execute_sql("SELECT pg_advisory_xact_lock(7311873)")

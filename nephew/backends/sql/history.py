@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
-from nephew.backends.contract import AttemptRow, Row
+from nephew.backends.records import EVERY, AttemptRow, Filter, LogLines, Row
 from nephew.backends.sql.connection import Connected, Run
 from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.tables import RARE
@@ -28,32 +29,53 @@ class History(Connected):
         rows = self.read(f"SELECT {COLUMNS} FROM nephew_job WHERE name = ? AND id = ?", (self.name, job_id))
         return _row(rows[0]) if rows else None
 
-    def rows(
-        self,
-        states: Sequence[str] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        limit: int | None = 100,
-        oldest_first: bool = False,
-    ) -> list[Row]:
+    def rows(self, wanted: Filter = EVERY, limit: int | None = 100, oldest_first: bool = False) -> list[Row]:
         """Records of jobs; see the contract."""
-        where, params = self._in_states(states, oldest_first)
-        for column, value in (("task", task), ("queue", queue)):
-            if value is not None:
-                where.append(f"{column} = ?")
-                params.append(value)
+        where, params = self._where(wanted, oldest_first)
         order = "priority DESC, seq" if oldest_first else "seq DESC"
-        if set(states) <= {"scheduled", "retrying"} and states and oldest_first:
+        if wanted.states and set(wanted.states) <= {"scheduled", "retrying"} and oldest_first:
             order = "eta, seq"
-        sql = f"SELECT {COLUMNS} FROM nephew_job WHERE {' AND '.join(where)} ORDER BY {order}"
+        sql = f"SELECT {COLUMNS} FROM nephew_job WHERE {where} ORDER BY {order}"
         bounds: tuple[int, ...] = ()
         if limit is not None:
             sql, bounds = f"{sql} LIMIT ?", (limit,)
         return [_row(row) for row in self.read(sql, (*params, *bounds))]
 
-    def _in_states(self, states: Sequence[str], oldest_first: bool) -> tuple[list[str], list[str]]:
+    def count(self, wanted: Filter) -> int:
+        """How many jobs are meant; see the contract."""
+        where, params = self._where(wanted)
+        return int(self.read(f"SELECT count(*) FROM nephew_job WHERE {where}", params)[0][0])
+
+    def ids(self, wanted: Filter, after: int = 0, limit: int = 500) -> list[tuple[int, str]]:
+        """Places and ids of jobs; see the contract."""
+        where, params = self._where(wanted)
+        rows = self.read(
+            f"SELECT seq, id FROM nephew_job WHERE {where} AND seq > ? ORDER BY seq LIMIT ?", (*params, after, limit)
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def _where(self, wanted: Filter, oldest_first: bool = False) -> tuple[str, tuple[Any, ...]]:
+        where, params = self._in_states(wanted.states, oldest_first)
+        for condition, value in (
+            ("task = ?", wanted.task),
+            ("queue = ?", wanted.queue),
+            ("enqueued_at < ?", wanted.before),
+            ("enqueued_at >= ?", wanted.after),
+        ):
+            if value is not None:
+                where.append(condition)
+                params.append(value)
+        if wanted.tag is not None:
+            where.append(f"tags IS NOT NULL AND {self.dialect.contains('tags')}")
+            params.append(f",{wanted.tag},")
+        if wanted.error is not None:
+            where.append(f"(fingerprint = ? OR {self.dialect.contains('error')})")
+            params += [wanted.error, wanted.error]
+        return " AND ".join(where), tuple(params)
+
+    def _in_states(self, states: Sequence[str], oldest_first: bool) -> tuple[list[str], list[Any]]:
         """Conditions that lead to the index for these states, or past all of them to the order of places."""
-        params = [self.name, *states]
+        params: list[Any] = [self.name, *states]
         among = [f"state IN ({marks(states)})"] if states else []
         if states and set(states) <= RARE_STATES:
             return ["name = ?", *among, RARE], params
@@ -62,6 +84,30 @@ class History(Connected):
         if list(states) == ["queued"] and oldest_first:  # those that wait for a worker, in their order
             return ["name = ?", "state = 'queued'", "worker IS NULL"], params[:1]
         return [f"{self.dialect.aside}name = ?", *among], params
+
+    def relatives(self, job_id: str) -> tuple[list[str], list[str]]:
+        """What a job follows from, and what follows from it; see the contract."""
+        parents = self.read(
+            "SELECT coalesce(other.id, job.parent) FROM nephew_job job LEFT JOIN nephew_job other"
+            " ON job.relation = 'chord' AND other.name = job.name AND other.member = job.parent"
+            " WHERE job.name = ? AND job.id = ? AND job.parent IS NOT NULL ORDER BY other.seq",
+            (self.name, job_id),
+        )
+        children = self.read(
+            "SELECT child.id FROM nephew_job job JOIN nephew_job child ON child.name = job.name"
+            " AND child.parent IS NOT NULL AND child.parent IN (job.id, job.member)"
+            " WHERE job.name = ? AND job.id = ? ORDER BY child.seq",
+            (self.name, job_id),
+        )
+        return [row[0] for row in parents], [row[0] for row in children]
+
+    def logs(self, job_id: str) -> list[LogLines]:
+        """Log lines of a job; see the contract."""
+        rows = self.read(
+            "SELECT attempt, lines, dropped FROM nephew_log WHERE name = ? AND job = ? ORDER BY attempt",
+            (self.name, job_id),
+        )
+        return [LogLines(*row) for row in rows]
 
     def attempts(self, job_id: str) -> list[AttemptRow]:
         """Stored attempts; see the contract."""
@@ -94,13 +140,20 @@ class History(Connected):
         )
         return float(rows[0][0]) if rows else None
 
-    def delete_jobs(self, ids: Sequence[str]) -> int:
+    def delete_jobs(self, ids: Sequence[str], ended: bool = False) -> int:
         """Delete jobs; see the contract."""
         if not ids:
             return 0
+        if ended:
+            rows = self.read(
+                f"SELECT id FROM nephew_job WHERE name = ? AND id IN ({marks(ids)}) AND finished_at IS NOT NULL",
+                (self.name, *ids),
+            )
+            return self.delete_jobs([row[0] for row in rows])
 
         def step(run: Run) -> int:
-            run(f"DELETE FROM nephew_attempt WHERE name = ? AND job IN ({marks(ids)})", (self.name, *ids))
+            for table in ("nephew_attempt", "nephew_log"):
+                run(f"DELETE FROM {table} WHERE name = ? AND job IN ({marks(ids)})", (self.name, *ids))
             chords = f"SELECT chord FROM nephew_job WHERE name = ? AND id IN ({marks(ids)})"
             for table in ("nephew_chord_member", "nephew_chord"):
                 run(f"DELETE FROM {table} WHERE name = ? AND cid IN ({chords})", (self.name, self.name, *ids))

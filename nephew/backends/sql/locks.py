@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nephew.backends.contract import LockRow, NewJob
+from nephew.backends.records import LockRow, NewJob
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.queue import Queue
 

@@ -5,14 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from peewee import Database, DatabaseError
+from playhouse.migrate import SchemaMigrator
+from playhouse.migrate import migrate as alter
 
 from nephew.backends.sql import tables
 from nephew.errors import SchemaError
 
-#: Step *n* (counted from 1) brings the tables from version n - 1 to n.
-STEPS: tuple[Callable[[Database], None], ...] = (tables.create,)
+#: What version 2 brought to the table of jobs.
+RECORD = ("expires_at", "parent", "relation", "member", "tags", "redacted", "fingerprint", "cancelling", "once")
 
-LATEST = len(STEPS)
+
+def _complete_the_record(database: Database) -> None:
+    """Version 2: expiry, family, tags, log lines, and what a job that must stop is told."""
+    migrator = SchemaMigrator.from_database(database)
+    fields = tables.Job._meta.fields
+    alter(*(migrator.add_column("nephew_job", name, fields[name]) for name in RECORD))
+    with database.bind_ctx([tables.Log], bind_refs=False, bind_backrefs=False):
+        database.create_tables([tables.Log], safe=True)
+    for statement in tables.MORE_INDEXES:
+        database.execute_sql(statement)
+
+
+#: By version, the step that brings older tables there. New ones are made at once as they are now (`tables.create`).
+STEPS: dict[int, Callable[[Database], None]] = {2: _complete_the_record}
+
+LATEST = max(STEPS)
 
 
 def version(database: Database) -> int:
@@ -39,14 +56,15 @@ def migrate(database: Database, lock: Callable[[], None]) -> tuple[int, int]:
         )
     if before == 0:
         database.execute_sql("CREATE TABLE IF NOT EXISTS nephew_schema (version INTEGER PRIMARY KEY)")
-    for number in range(before, LATEST):
-        _apply(database, number + 1)
+        _apply(database, LATEST, tables.create)
+    for number in range(before + 1, LATEST + 1) if before else ():
+        _apply(database, number, STEPS[number])
     return before, LATEST
 
 
-def _apply(database: Database, number: int) -> None:
+def _apply(database: Database, number: int, step: Callable[[Database], None]) -> None:
     try:
-        STEPS[number - 1](database)
+        step(database)
         database.execute_sql(f"INSERT INTO nephew_schema (version) VALUES ({number:d})")
     except DatabaseError as error:
-        raise SchemaError(f"migration {number} failed, nothing was changed: {error}") from error
+        raise SchemaError(f"migration to version {number} failed, nothing was changed: {error}") from error

@@ -1,37 +1,34 @@
-"""Waiting jobs: enqueue, claim, move due ones, park and unpark."""
+"""Jobs come in and are taken: enqueue and claim."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from nephew.backends.contract import Claimed, Enqueued, NewJob
+from nephew.backends.records import Claimed, Enqueued, NewJob
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.results import Results
-from nephew.backends.sql.tables import RARE
 
 INSERT = (
     "INSERT INTO nephew_job"
-    " (name, id, task, queue, state, priority, eta, payload, unique_key, chord, enqueued_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    " (name, id, task, queue, state, priority, eta, payload, unique_key, chord, expires_at, parent, relation,"
+    " member, tags, redacted, enqueued_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 TAKEN = (
-    "seq, id, task, queue, payload, priority, attempts, crashes, alone, claim, chord,"
+    "seq, id, task, queue, payload, priority, attempts, crashes, alone, claim, chord, expires_at, tags, cancelling,"
+    " once,"
     " EXISTS (SELECT 1 FROM nephew_data WHERE name = ? AND revocation)"
 )
 #: Asked by a claim of itself: a repeated one takes nothing more.
 HELD = "SELECT 1 FROM nephew_job WHERE worker = ? AND claim = ? AND finished_at IS NULL"
-#: The most jobs moved in one step.
-PROMOTED = 500
-#: The most steps in one call: whoever moves jobs has ticks to write as well.
-STEPS = 20
 #: Most jobs have no revocation.
 NOTHING: dict[str, bytes] = {}
 
 
 class Queue(Results):
-    """The waiting part of the job table."""
+    """The way into the job table, and into a worker's hand."""
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         """Store jobs; see the contract."""
@@ -66,25 +63,13 @@ class Queue(Results):
             return [Enqueued(job.id, False) for job in jobs]
         return [self._conflicting(run, job) for job in jobs]
 
-    def add_scheduled(self, job: NewJob) -> None:
-        """Store a job in the schedule; see the contract."""
-
-        def step(run: Run) -> None:
-            self._enqueue(run, [job], tell=True)
-            run(
-                "UPDATE nephew_job SET state = 'scheduled' WHERE name = ? AND id = ? AND state = 'queued'"
-                " AND worker IS NULL",
-                (self.name, job.id),
-            )
-
-        self.write(step)
-
     def _values(self, job: NewJob, now: float) -> tuple[Any, ...]:
         later = job.eta is not None and job.eta > now
         state = "scheduled" if later else "queued"
         return (
             self.name, job.id, job.task, job.queue, state, job.priority, job.eta, job.payload,
-            job.unique_key, job.chord, now,
+            job.unique_key, job.chord, job.expires_at, job.parent, job.relation, job.member, job.tags,
+            job.redacted, now,
         )  # fmt: skip
 
     def _conflicting(self, run: Run, job: NewJob) -> Enqueued:
@@ -98,14 +83,16 @@ class Queue(Results):
                 return Enqueued(twin[0], twin[0] != job.id)
         revived = run(
             "UPDATE nephew_job SET seq = ?, task = ?, queue = ?, state = ?, priority = ?, eta = ?, payload = ?,"
-            " unique_key = ?, chord = ?, enqueued_at = ?, worker = NULL, claim = NULL, attempts = 0,"
-            " crashes = 0, alone = FALSE, started_at = NULL, finished_at = NULL, result = NULL, error = NULL,"
-            " reason = NULL, progress = NULL, progress_message = NULL"
+            " unique_key = ?, chord = ?, expires_at = ?, parent = ?, relation = ?, member = ?, tags = ?,"
+            " redacted = ?, enqueued_at = ?, worker = NULL, claim = NULL, attempts = 0, crashes = 0,"
+            " alone = FALSE, started_at = NULL, finished_at = NULL, result = NULL, error = NULL, reason = NULL,"
+            " progress = NULL, progress_message = NULL, fingerprint = NULL, cancelling = NULL, once = FALSE"
             " WHERE name = ? AND id = ? AND finished_at IS NOT NULL",
             (self.dialect.fresh_seqs(run, 1)[0], *self._values(job, self.now())[2:], self.name, job.id),
         ).rowcount
         if revived:
-            run("DELETE FROM nephew_attempt WHERE name = ? AND job = ?", (self.name, job.id))
+            for table in ("nephew_attempt", "nephew_log"):
+                run(f"DELETE FROM {table} WHERE name = ? AND job = ?", (self.name, job.id))
             self.dialect.tell(run, self.name)
         elif not run("SELECT 1 FROM nephew_job WHERE name = ? AND id = ?", (self.name, job.id)).fetchone():
             # The twin that stood in the way has ended meanwhile; a new one may stand there already.
@@ -153,9 +140,9 @@ class Queue(Results):
         )
 
     def _claimed(self, rows: Sequence[Any]) -> list[Claimed]:
-        jobs = [Claimed._make((*row[:4], bytes(row[4]), *row[5:11], (), NOTHING)) for row in rows]
+        jobs = [Claimed._make((*row[:4], bytes(row[4]), *row[5:15], (), NOTHING)) for row in rows]
         jobs.sort(key=lambda job: (-job.priority, job.seq))
-        if rows and rows[0][11]:
+        if rows and rows[0][15]:
             jobs = self._with_revocations(jobs)
         if any(job.chord is not None for job in jobs):
             jobs = [self._with_values(job) for job in jobs]
@@ -176,83 +163,3 @@ class Queue(Results):
             (self.name, job.chord),
         )
         return job._replace(chord_values=tuple(bytes(row[0]) for row in rows))
-
-    def promote(self, now: float | None = None) -> int:
-        """Move due jobs to the queue; see the contract."""
-        moment = self.now() if now is None else now
-        due = "name = ? AND state IN ('scheduled', 'retrying') AND worker IS NULL AND eta <= ?"
-        if not self.read(f"SELECT 1 FROM nephew_job WHERE {due} LIMIT 1", (self.name, moment)):
-            return 0
-
-        def step(run: Run) -> int:
-            rows = run(
-                f"SELECT seq FROM nephew_job WHERE {due} ORDER BY eta, seq LIMIT {PROMOTED}" + self.dialect.skip_locked,
-                (self.name, moment),
-            ).fetchall()
-            fresh = self.dialect.fresh_seqs(run, len(rows)) if rows else []
-            moves = [(seq, row[0]) for seq, row in zip(fresh, rows, strict=True)]
-            if moves:
-                run("UPDATE nephew_job SET state = 'queued', seq = ? WHERE seq = ?", moves, many=True)
-                self.dialect.tell(run, self.name)
-            return len(moves)
-
-        total = 0
-        for _ in range(STEPS):
-            moved = self.write(step)
-            total += moved
-            if moved < PROMOTED:
-                break
-        return total
-
-    def next_due(self) -> float | None:
-        """When the next scheduled job is due; see the contract."""
-        rows = self.read(
-            "SELECT min(eta) FROM nephew_job WHERE name = ? AND state IN ('scheduled', 'retrying')",
-            (self.name,),
-        )
-        return None if rows[0][0] is None else float(rows[0][0])
-
-    def unpark(self, tasks: Iterable[str] = (), ids: Iterable[str] = (), reason: str = "") -> int:
-        """Put parked jobs back; see the contract."""
-        tasks, ids = list(tasks), list(ids)
-        column, values = ("task", tasks) if tasks else ("id", ids)
-        parked = (
-            f"name = ? AND state = 'parked' AND {RARE} AND {column} IN ({marks(values)})"
-            " AND coalesce(reason, '') LIKE ?"
-        )
-        params = (self.name, *values, f"{reason}%")
-        if not values or not self.read(f"SELECT 1 FROM nephew_job WHERE {parked} LIMIT 1", params):
-            return 0
-
-        def step(run: Run) -> int:
-            count = run(
-                f"UPDATE nephew_job SET state = 'queued', reason = NULL, worker = NULL, claim = NULL WHERE {parked}",
-                params,
-            ).rowcount
-            self.dialect.tell(run, self.name)
-            return int(count)
-
-        return self.write(step)
-
-    def requeue(self, job_id: str) -> bool:
-        """Run an ended job again; see the contract."""
-
-        def step(run: Run) -> bool:
-            (seq,) = self.dialect.fresh_seqs(run, 1)
-            count = run(
-                "UPDATE nephew_job SET state = 'queued', seq = ?, eta = NULL, reason = NULL, worker = NULL,"
-                " claim = NULL, crashes = 0, alone = FALSE, started_at = NULL, finished_at = NULL,"
-                " result = NULL, error = NULL, progress = NULL, progress_message = NULL"
-                " WHERE name = ? AND id = ? AND finished_at IS NOT NULL AND NOT EXISTS ("
-                " SELECT 1 FROM nephew_job twin WHERE twin.name = nephew_job.name"
-                " AND twin.unique_key = nephew_job.unique_key AND twin.finished_at IS NULL)"
-                " AND (chord IS NULL OR EXISTS (SELECT 1 FROM nephew_chord_member member"
-                " WHERE member.name = nephew_job.name AND member.cid = nephew_job.chord))",
-                (seq, self.name, job_id),
-            ).rowcount
-            if count:
-                run("DELETE FROM nephew_data WHERE name = ? AND key = ?", (self.name, f"r:{job_id}"))
-                self.dialect.tell(run, self.name)
-            return bool(count)
-
-        return self.write(step)

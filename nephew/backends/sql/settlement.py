@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from nephew.backends.contract import ChordMark, NewJob, Outcome, Settled
+from nephew.backends.records import ChordMark, LogLines, NewJob, Outcome, Settled
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.dialects import marks, storable
 from nephew.backends.sql.queue import Queue
@@ -14,22 +14,28 @@ from nephew.job import ENDED, State
 
 END = (
     "UPDATE nephew_job SET state = ?, attempts = attempts + ?, started_at = ?, finished_at = ?, result = ?,"
-    " error = ?, reason = ?, worker_label = ?, progress = coalesce(?, progress),"
+    " error = ?, fingerprint = ?, reason = ?, worker_label = ?, progress = coalesce(?, progress),"
     " progress_message = CASE WHEN ? THEN ? ELSE progress_message END WHERE seq = ?"
 )
 GIVE_BACK = (
-    "UPDATE nephew_job SET state = ?, worker = NULL, claim = NULL, started_at = NULL,"
+    "UPDATE nephew_job SET state = ?, worker = NULL, claim = NULL, started_at = NULL, once = FALSE,"
     " eta = coalesce(?, eta), attempts = attempts + ? WHERE seq = ?"
 )
 AGAIN = (
-    "UPDATE nephew_job SET state = ?, seq = ?, payload = ?, eta = ?, attempts = attempts + ?, worker = NULL,"
-    " claim = NULL, started_at = NULL, error = ?, result = coalesce(?, result), chord = NULL, alone = crashes > 0,"
-    " progress = NULL, progress_message = NULL WHERE seq = ?"
+    # One whose end was asked for meanwhile does not wait for its next attempt: whoever claims it ends it.
+    "UPDATE nephew_job SET state = CASE WHEN cancelling IS NULL THEN ? ELSE 'queued' END, seq = ?, payload = ?,"
+    " eta = ?, attempts = attempts + ?, worker = NULL, claim = NULL, started_at = NULL, error = ?, fingerprint = ?,"
+    " result = coalesce(?, result), chord = NULL, alone = crashes > 0, progress = NULL, progress_message = NULL"
+    " WHERE seq = ?"
 )
 ATTEMPT = (
     "INSERT INTO nephew_attempt"
     " (name, job, attempt, started_at, finished_at, worker, outcome, error, traceback)"
     " SELECT name, id, attempts, ?, ?, ?, ?, ?, ? FROM nephew_job WHERE name = ? AND id = ?"
+)
+LOG = (
+    "INSERT INTO nephew_log (name, job, attempt, lines, dropped) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (name, job, attempt) DO UPDATE SET lines = excluded.lines, dropped = excluded.dropped"
 )
 PARK = "UPDATE nephew_job SET state = 'parked', reason = ?, worker = NULL, claim = NULL WHERE seq = ?"
 NEVER = (
@@ -64,6 +70,7 @@ class Settlement(Queue):
         enqueued = self._follow(run, kept)
         self._run_again(run, [o for o in kept if o.payload is not None])
         self._record_attempts(run, [outcome for outcome in kept if outcome.attempt is not None])
+        self._keep_logs(run, kept)
         lost = frozenset((o.seq, o.claim) for o in outcomes) - held
         self._remember(run, worker, number, lost, enqueued)
         return Settled(lost, tuple(enqueued))
@@ -101,7 +108,7 @@ class Settlement(Queue):
             waiting = outcome.state if later else State.QUEUED
             values.append(
                 (waiting, seq, outcome.payload, outcome.eta, int(outcome.counted), storable(outcome.error),
-                 outcome.result, outcome.seq)
+                 outcome.fingerprint, outcome.result, outcome.seq)
             )  # fmt: skip
         run(AGAIN, values, many=True)
         self.dialect.tell(run, self.name)
@@ -114,6 +121,11 @@ class Settlement(Queue):
         ]  # fmt: skip
         if values:
             run(ATTEMPT, values, many=True)
+
+    def _keep_logs(self, run: Run, outcomes: Sequence[Outcome]) -> None:
+        values = [log_values(self.name, o.id, o.log) for o in outcomes if o.log is not None]
+        if values:
+            run(LOG, values, many=True)
 
     def _follow(self, run: Run, kept: Sequence[Outcome]) -> list[str]:
         """What the outcomes enqueue and count; the ids that were enqueued."""
@@ -189,6 +201,11 @@ def _end_values(outcome: Outcome, now: float) -> tuple[Any, ...]:
     fraction, message = outcome.progress or (None, None)
     return (
         outcome.state, int(outcome.counted), outcome.started_at, outcome.finished_at or now, outcome.result,
-        storable(outcome.error), storable(outcome.reason), outcome.worker, fraction,
+        storable(outcome.error), outcome.fingerprint, storable(outcome.reason), outcome.worker, fraction,
         outcome.progress is not None, storable(message), outcome.seq,
     )  # fmt: skip
+
+
+def log_values(name: str, job_id: str, log: LogLines) -> tuple[Any, ...]:
+    """The parameters of `LOG`."""
+    return name, job_id, log.attempt, storable(log.lines), log.dropped

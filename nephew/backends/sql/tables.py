@@ -47,6 +47,15 @@ class Job(Model):
     reason = TextField(null=True)
     progress = DoubleField(null=True)
     progress_message = TextField(null=True)
+    expires_at = DoubleField(null=True)
+    parent = TextField(null=True)
+    relation = TextField(null=True)
+    member = TextField(null=True)
+    tags = TextField(null=True)
+    redacted = TextField(null=True)
+    fingerprint = TextField(null=True)
+    cancelling = TextField(null=True)
+    once = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
 
     class Meta:
         table_name = "nephew_job"
@@ -68,6 +77,20 @@ class Attempt(Model):
 
     class Meta:
         table_name = "nephew_attempt"
+
+
+class Log(Model):
+    """What an attempt's own logging said: its last lines, as JSON, and how many there were before them."""
+
+    name = TextField()
+    job = TextField()
+    attempt = IntegerField()
+    lines = TextField()
+    dropped = IntegerField()
+
+    class Meta:
+        table_name = "nephew_log"
+        primary_key = CompositeKey("name", "job", "attempt")
 
 
 class Worker(Model):
@@ -177,7 +200,7 @@ class Tick(Model):
         primary_key = CompositeKey("name", "schedule", "due")
 
 
-TABLES: tuple[type[Any], ...] = (Job, Attempt, Worker, Data, Counter, Chord, ChordMember, Lock, Tick)
+TABLES: tuple[type[Any], ...] = (Job, Attempt, Log, Worker, Data, Counter, Chord, ChordMember, Lock, Tick)
 
 #: States that are looked for and that few jobs are in. SQLite takes a partial index only when the query
 #: holds its very condition.
@@ -198,10 +221,20 @@ INDEXES = (
     "CREATE INDEX nephew_data_revocation ON nephew_data (name) WHERE revocation",
 )
 
+#: Those of version 2: for jobs that expire, that follow from others, that have tags, and that failed alike.
+MORE_INDEXES = (
+    "CREATE INDEX nephew_job_expiring ON nephew_job (name, expires_at)"
+    " WHERE expires_at IS NOT NULL AND finished_at IS NULL",
+    "CREATE INDEX nephew_job_parent ON nephew_job (name, parent) WHERE parent IS NOT NULL",
+    "CREATE INDEX nephew_job_member ON nephew_job (name, member) WHERE member IS NOT NULL",
+    "CREATE INDEX nephew_job_tagged ON nephew_job (name, seq) WHERE tags IS NOT NULL",
+    "CREATE INDEX nephew_job_fingerprint ON nephew_job (name, fingerprint, seq) WHERE fingerprint IS NOT NULL",
+)
+
 
 def create(database: Database) -> None:
-    """Create the first version of the tables, inside the caller's transaction."""
+    """Create the latest version of the tables, inside the caller's transaction."""
     with database.bind_ctx(TABLES, bind_refs=False, bind_backrefs=False):
         database.create_tables(TABLES, safe=True)
-    for statement in INDEXES:
+    for statement in (*INDEXES, *MORE_INDEXES):
         database.execute_sql(statement)

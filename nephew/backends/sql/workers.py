@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nephew.backends.contract import Claimed, Died, WorkerRecord
+from nephew.backends.records import Claimed, Died, LogLines, WorkerRecord
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.dialects import marks, storable
 from nephew.backends.sql.queue import TAKEN, Queue
+from nephew.backends.sql.settlement import LOG, log_values
 
 COLUMNS = "number, incarnation, parent, host, boot, pid_namespace, pid, path, kind, queues, started_at, heartbeat_at"
 
@@ -15,6 +16,8 @@ GIVEN_BACK = (
     "UPDATE nephew_job SET state = CASE state WHEN 'running' THEN 'queued' ELSE state END,"
     " worker = NULL, claim = NULL, started_at = NULL"
 )
+#: Begun, and not to be begun again: whoever finds it without a worker has to end it.
+ONCE = "once AND worker IS NOT NULL AND finished_at IS NULL"
 
 
 class Workers(Queue):
@@ -44,7 +47,7 @@ class Workers(Queue):
         """Sign a worker off and give back what it still holds; see the contract."""
 
         def step(run: Run) -> None:
-            returned = run(f"{GIVEN_BACK} WHERE worker = ? AND finished_at IS NULL", (worker,)).rowcount
+            returned = run(f"{GIVEN_BACK} WHERE worker = ? AND finished_at IS NULL AND NOT once", (worker,)).rowcount
             run("DELETE FROM nephew_worker WHERE number = ?", (worker,))
             if returned:
                 self.dialect.tell(run, self.name)
@@ -58,7 +61,7 @@ class Workers(Queue):
     def release_orphans(self) -> int:
         """Give back what unknown workers hold; see the contract."""
         orphaned = (
-            f"{self.dialect.aside}name = ? AND worker IS NOT NULL AND finished_at IS NULL"
+            f"{self.dialect.aside}name = ? AND worker IS NOT NULL AND finished_at IS NULL AND NOT once"
             " AND NOT EXISTS (SELECT 1 FROM nephew_worker WHERE number = nephew_job.worker)"
         )
         if not self.read(f"SELECT 1 FROM nephew_job WHERE {orphaned} LIMIT 1", (self.name,)):
@@ -70,6 +73,50 @@ class Workers(Queue):
             return int(count)
 
         return self.write(step)
+
+    def take_over(self, heir: int, claim: int) -> list[Claimed]:
+        """Claim what was begun once by workers that are gone; see the contract."""
+        orphaned = (
+            f"{self.dialect.aside}name = ? AND {ONCE}"
+            " AND NOT EXISTS (SELECT 1 FROM nephew_worker WHERE number = nephew_job.worker)"
+        )
+        if not self.read(f"SELECT 1 FROM nephew_job WHERE {orphaned} LIMIT 1", (self.name,)):
+            return []
+        rows = self.write_one(
+            f"UPDATE nephew_job SET worker = ?, claim = ? WHERE {orphaned} RETURNING {TAKEN}",
+            (heir, claim, self.name, self.name),
+            unless=lambda: self._taken(heir, claim),
+        )
+        return self._claimed(rows)
+
+    def begin_once(self, worker: int, seq: int, claim: int, since: float) -> bool:
+        """Note the only begin of a job; see the contract."""
+        return bool(
+            self.write_one(
+                "UPDATE nephew_job SET state = 'running', started_at = ?, once = TRUE"
+                " WHERE seq = ? AND worker = ? AND claim = ? AND finished_at IS NULL RETURNING 1",
+                (since, seq, worker, claim),
+            )
+        )
+
+    def ask_to_stop(self, job_id: str, reason: str) -> bool:
+        """Ask for a held job's end; see the contract."""
+        return bool(
+            self.write_one(
+                "UPDATE nephew_job SET cancelling = ?"
+                " WHERE name = ? AND id = ? AND worker IS NOT NULL AND finished_at IS NULL RETURNING 1",
+                (storable(reason), self.name, job_id),
+            )
+        )
+
+    def asked_to_stop(self, worker: int) -> list[tuple[int, int, str]]:
+        """Whose end is asked for; see the contract."""
+        rows = self.read(
+            "SELECT seq, claim, cancelling FROM nephew_job"
+            " WHERE worker = ? AND worker IS NOT NULL AND finished_at IS NULL AND cancelling IS NOT NULL",
+            (worker,),
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
 
     def heartbeat(self, incarnations: Sequence[str]) -> None:
         """These workers live; see the contract."""
@@ -109,6 +156,20 @@ class Workers(Queue):
             )
         )
 
+    def note_log(self, worker: int, seq: int, claim: int, log: LogLines) -> None:
+        """Store a running job's log lines; see the contract."""
+
+        def step(run: Run) -> None:
+            held = run(
+                "SELECT id FROM nephew_job WHERE seq = ? AND worker = ? AND claim = ? AND finished_at IS NULL"
+                + self.dialect.for_update,
+                (seq, worker, claim),
+            ).fetchone()
+            if held is not None:
+                run(LOG, log_values(self.name, held[0], log))
+
+        self.write(step)
+
     def reap(self, died: Died, heir: int, claim: int, caps: Callable[[str], int]) -> list[Claimed]:
         """Give back what a dead worker held; see the contract."""
         return self._claimed(self.write(lambda run: self._reap(run, died, heir, claim, caps)))
@@ -117,20 +178,20 @@ class Workers(Queue):
         self, run: Run, died: Died, heir: int, claim: int, caps: Callable[[str], int]
     ) -> list[tuple[object, ...]]:
         rows = run(
-            "SELECT seq, claim, task, crashes, started_at FROM nephew_job"
+            "SELECT seq, claim, task, crashes, started_at, once FROM nephew_job"
             f" WHERE worker = ? AND finished_at IS NULL ORDER BY seq{self.dialect.for_update}",
             (died.worker,),
         ).fetchall()
         label = self._label(run, died.worker)
         doomed = []
-        for seq, token, task, crashes, started in rows:
+        for seq, token, task, crashes, started, once in rows:
             was_running = died.running is not None and (seq, token) in died.running
             charged = was_running and died.charged
             if charged:
                 since = (died.running or {}).get((seq, token)) or started
                 self._record_crash(run, seq, since, label, died.cause)
             suspect = died.charged and (charged or died.running is None)
-            if charged and crashes + 1 >= caps(task):
+            if once or (charged and crashes + 1 >= caps(task)):
                 doomed.append(seq)
                 self._hand_over(run, seq, heir, claim)
             else:

@@ -1,0 +1,153 @@
+"""Jobs that wait: moved when they are due, changed, parked, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nephew.backends.records import Change, NewJob
+from nephew.backends.sql.connection import Run
+from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.queue import Queue
+from nephew.backends.sql.tables import RARE
+
+#: The most jobs moved in one step.
+PROMOTED = 500
+#: The most steps in one call: whoever moves jobs has ticks to write as well.
+STEPS = 20
+
+#: A job that somebody runs again by hand does not expire any more.
+NEVER = float("inf")
+
+
+class Waiting(Queue):
+    """The waiting part of the job table."""
+
+    def add_scheduled(self, job: NewJob) -> None:
+        """Store a job in the schedule; see the contract."""
+
+        def step(run: Run) -> None:
+            self._enqueue(run, [job], tell=True)
+            run(
+                "UPDATE nephew_job SET state = 'scheduled' WHERE name = ? AND id = ? AND state = 'queued'"
+                " AND worker IS NULL",
+                (self.name, job.id),
+            )
+
+        self.write(step)
+
+    def promote(self, now: float | None = None) -> int:
+        """Move due jobs to the queue; see the contract."""
+        moment = self.now() if now is None else now
+        due = "name = ? AND state IN ('scheduled', 'retrying') AND worker IS NULL AND eta <= ?"
+        if not self.read(f"SELECT 1 FROM nephew_job WHERE {due} LIMIT 1", (self.name, moment)):
+            return 0
+
+        def step(run: Run) -> int:
+            rows = run(
+                f"SELECT seq FROM nephew_job WHERE {due} ORDER BY eta, seq LIMIT {PROMOTED}" + self.dialect.skip_locked,
+                (self.name, moment),
+            ).fetchall()
+            fresh = self.dialect.fresh_seqs(run, len(rows)) if rows else []
+            moves = [(seq, row[0]) for seq, row in zip(fresh, rows, strict=True)]
+            if moves:
+                run("UPDATE nephew_job SET state = 'queued', seq = ? WHERE seq = ?", moves, many=True)
+                self.dialect.tell(run, self.name)
+            return len(moves)
+
+        total = 0
+        for _ in range(STEPS):
+            moved = self.write(step)
+            total += moved
+            if moved < PROMOTED:
+                break
+        return total
+
+    def next_due(self) -> float | None:
+        """When the next scheduled job is due; see the contract."""
+        rows = self.read(
+            "SELECT min(eta) FROM nephew_job WHERE name = ? AND state IN ('scheduled', 'retrying')",
+            (self.name,),
+        )
+        return None if rows[0][0] is None else float(rows[0][0])
+
+    def unpark(self, tasks: Iterable[str] = (), ids: Iterable[str] = (), reason: str = "") -> int:
+        """Put parked jobs back; see the contract."""
+        tasks, ids = list(tasks), list(ids)
+        column, values = ("task", tasks) if tasks else ("id", ids)
+        parked = (
+            f"name = ? AND state = 'parked' AND {RARE} AND {column} IN ({marks(values)})"
+            " AND coalesce(reason, '') LIKE ?"
+        )
+        params = (self.name, *values, f"{reason}%")
+        if not values or not self.read(f"SELECT 1 FROM nephew_job WHERE {parked} LIMIT 1", params):
+            return 0
+
+        def step(run: Run) -> int:
+            count = run(
+                f"UPDATE nephew_job SET state = 'queued', reason = NULL, worker = NULL, claim = NULL WHERE {parked}",
+                params,
+            ).rowcount
+            self.dialect.tell(run, self.name)
+            return int(count)
+
+        return self.write(step)
+
+    def requeue(self, job_id: str) -> bool:
+        """Run an ended job again; see the contract."""
+
+        def step(run: Run) -> bool:
+            (seq,) = self.dialect.fresh_seqs(run, 1)
+            count = run(
+                "UPDATE nephew_job SET state = 'queued', seq = ?, eta = NULL, reason = NULL, worker = NULL,"
+                " claim = NULL, crashes = 0, alone = FALSE, started_at = NULL, finished_at = NULL,"
+                " result = NULL, error = NULL, progress = NULL, progress_message = NULL, fingerprint = NULL,"
+                " cancelling = NULL, once = FALSE, expires_at = ?"
+                " WHERE name = ? AND id = ? AND finished_at IS NOT NULL AND NOT EXISTS ("
+                " SELECT 1 FROM nephew_job twin WHERE twin.name = nephew_job.name"
+                " AND twin.unique_key = nephew_job.unique_key AND twin.finished_at IS NULL)"
+                " AND (chord IS NULL OR EXISTS (SELECT 1 FROM nephew_chord_member member"
+                " WHERE member.name = nephew_job.name AND member.cid = nephew_job.chord))",
+                (seq, NEVER, self.name, job_id),
+            ).rowcount
+            if count:
+                run("DELETE FROM nephew_data WHERE name = ? AND key = ?", (self.name, f"r:{job_id}"))
+                self.dialect.tell(run, self.name)
+            return bool(count)
+
+        return self.write(step)
+
+    def change(self, job_id: str, change: Change) -> bool:
+        """Change a waiting job; see the contract."""
+        moved = "scheduled" if change.eta is not None and change.eta > self.now() else "queued"
+        values = {
+            "priority": change.priority,
+            "queue": change.queue,
+            "eta": change.eta,
+            "expires_at": change.expires_at,
+            "state": None if change.eta is None else moved,
+        }
+        given = {column: value for column, value in values.items() if value is not None}
+
+        def step(run: Run) -> bool:
+            if change.eta is not None:  # a job that is moved in time goes behind those that are there
+                given["seq"] = self.dialect.fresh_seqs(run, 1)[0]
+            count = run(
+                f"UPDATE nephew_job SET {', '.join(f'{column} = ?' for column in given)}"
+                " WHERE name = ? AND id = ? AND state IN ('scheduled', 'queued', 'retrying') AND worker IS NULL",
+                (*given.values(), self.name, job_id),
+            ).rowcount
+            if count:
+                self.dialect.tell(run, self.name)
+            return bool(count)
+
+        return self.write(step)
+
+    def expired(self, limit: int = 100) -> list[str]:
+        """Waiting jobs that have expired; see the contract."""
+        rows = self.read(
+            "SELECT id FROM nephew_job WHERE name = ? AND expires_at IS NOT NULL AND finished_at IS NULL"
+            " AND expires_at < ? AND state IN ('scheduled', 'queued', 'retrying') AND worker IS NULL"
+            " ORDER BY expires_at LIMIT ?",
+            (self.name, self.now(), limit),
+        )
+        return [row[0] for row in rows]
