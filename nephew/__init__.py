@@ -7,6 +7,7 @@ from nephew.errors import (
     ConfigError,
     DecodeError,
     EncodeError,
+    JobCancelled,
     JobEnded,
     LockLost,
     LockNotAcquired,
@@ -15,6 +16,7 @@ from nephew.errors import (
 )
 from nephew.instance import Nephew
 from nephew.job import Job, State
+from nephew.middleware import Middleware
 from nephew.result import Result
 from nephew.schedules import cron, every
 from nephew.version import __version__
@@ -26,6 +28,8 @@ __all__ = [
     "Job",
     "State",
     "current_job",
+    # what may change how jobs are run and enqueued
+    "Middleware",
     # schedules
     "cron",
     "every",
@@ -37,6 +41,7 @@ __all__ = [
     "ConfigError",
     "DecodeError",
     "EncodeError",
+    "JobCancelled",
     "JobEnded",
     "LockLost",
     "LockNotAcquired",

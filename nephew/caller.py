@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from huey import signals as S
 from huey.api import Task as HueyTask
 
-from nephew import endings, execution
+from nephew import clock, endings, execution
 from nephew.backends.records import Claimed
+from nephew.current import Running
 from nephew.endings import Finished
 from nephew.errors import NephewError, ShutDown
 from nephew.job import State
+from nephew.logs import follow_jobs
 from nephew.message import decode, new_job
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Caller:
 
     def __init__(self, huey: Nephew) -> None:
         self.huey = huey
+        follow_jobs()
 
     def dequeue(self) -> HueyTask | None:
         """Claim the next job that can be run here."""
@@ -40,7 +43,15 @@ class Caller:
                 self.huey.settle(endings.unreadable(found[0], error))
                 continue
             task.nephew_claim = found[0]
+            if task.eta is not None:
+                self._heed_change(task)
             return task
+
+    def _heed_change(self, task: HueyTask) -> None:
+        """A job that was given another time has it in its row; its message still says the first."""
+        row = self.huey.backend.row(task.id)
+        if row is not None and row.eta is not None:
+            task.eta = clock.to_naive(row.eta, self.huey.utc)
 
     def execute(self, task: HueyTask, moment: dt.datetime) -> Any:
         """Run a job, claimed or never enqueued, and settle it; what its function returned."""
@@ -62,7 +73,12 @@ class Caller:
                 self._perform(claimed, decode(self.huey, claimed), self.huey._get_timestamp())
 
     def cancel(self, job_id: str, reason: str) -> bool:
-        """Claim a waiting job and end it as cancelled; False when it cannot be claimed."""
+        """End a waiting job, or have the worker that holds it stop it; False when it has ended."""
+        # Between the two questions a worker may have taken it, or given it back.
+        steps = (self._end_waiting, self.huey.backend.ask_to_stop, self._end_waiting)
+        return any(step(job_id, reason) for step in steps)
+
+    def _end_waiting(self, job_id: str, reason: str) -> bool:
         for claimed in self.huey.worker.claim(self.huey.worker.next_claim(), 1, ids=[job_id]):
             try:
                 task = decode(self.huey, claimed)
@@ -110,11 +126,23 @@ class _Watch:
     def __init__(self, huey: Nephew, claimed: Claimed) -> None:
         self._huey, self._claimed = huey, claimed
 
-    def began(self, claimed: Claimed) -> None:
+    def began(self, claimed: Claimed, running: Running) -> None:
         pass
 
     def ended(self) -> None:
         pass
+
+    def end_at(self, deadline: float) -> None:
+        """Nothing here could stop it: the calling thread runs it itself."""
+
+    def begin_once(self) -> bool:
+        backend, claimed = self._huey.backend, self._claimed
+        return backend.begin_once(self._huey.worker.number, claimed.seq, claimed.claim, backend.now())
+
+    def asked_to_stop(self) -> str | None:
+        ours = self._claimed.seq, self._claimed.claim
+        asked = self._huey.worker.asked_to_stop()
+        return next((reason for seq, claim, reason in asked if (seq, claim) == ours), None)
 
     def report(self, fraction: float, message: str | None) -> None:
         backend, claimed = self._huey.backend, self._claimed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 from collections.abc import Callable
 
@@ -11,10 +12,29 @@ Clock = Callable[[], float]
 
 now: Clock = time.time
 
+#: Seconds of the units in which people write durations.
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def seconds(text: str) -> float:
+    """The seconds of a duration as people write it: `90`, `90s`, `1.5m`, `12h`, `7d`, `2w`.
+
+    :raises ValueError: saying what was expected.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", text.strip())
+    if found is None:
+        raise ValueError("a number of seconds, or one with a unit such as 90s, 15m, 12h, 7d or 2w")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def at(epoch: float) -> dt.datetime:
+    """The aware UTC datetime of an epoch time in seconds."""
+    return dt.datetime.fromtimestamp(epoch, dt.UTC)
+
 
 def aware(epoch: float | None) -> dt.datetime | None:
     """The aware UTC datetime of an epoch time in seconds (None stays None)."""
-    return None if epoch is None else dt.datetime.fromtimestamp(epoch, dt.UTC)
+    return None if epoch is None else at(epoch)
 
 
 def to_epoch(moment: dt.datetime | None, utc: bool = True) -> float | None:

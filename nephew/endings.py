@@ -24,10 +24,11 @@ from huey.exceptions import (
 )
 from huey.utils import SKIPPED, Error, normalize_time
 
-from nephew import clock, current
+from nephew import clock, current, fingerprint
 from nephew.backends.records import Claimed, NewJob, Outcome
-from nephew.errors import EncodeError, NephewError, WorkerCrashed
+from nephew.errors import EncodeError, JobCancelled, NephewError, WorkerCrashed
 from nephew.followups import (
+    KEPT_OUT,
     News,
     abort_mark,
     chord_callback,
@@ -40,7 +41,8 @@ from nephew.followups import (
     follow_up,
     never_steps,
 )
-from nephew.job import State
+from nephew.job import Relation, State
+from nephew.journal import Journal
 from nephew.logs import job_extra
 from nephew.message import encode, options_of
 
@@ -83,12 +85,21 @@ def finish(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished
             task.retries = 0  # running it again would not make the value storable
             ran = ran._replace(error=error)
     assert ran.error is not None
+    if isinstance(ran.error, JobCancelled):
+        return _cancelled(huey, claimed, task, ran, ran.error)
     try:
         return _failed(huey, claimed, task, ran, ran.error)
     except EncodeError as error:  # the function has put something into its arguments that cannot be stored
         task.retries = 0
         error.__cause__ = ran.error
         return _failed(huey, claimed, task, ran, error)
+
+
+def with_log(finished: Finished, journal: Journal | None) -> Finished:
+    """An end with what the function has logged, if it has."""
+    if journal is None:
+        return finished
+    return finished._replace(outcome=finished.outcome._replace(log=journal.lines()))
 
 
 def interrupted(claimed: Claimed, task: HueyTask) -> Finished:
@@ -99,6 +110,21 @@ def interrupted(claimed: Claimed, task: HueyTask) -> Finished:
         extra=job_extra(claimed_job(claimed)),
     )
     return Finished(given_back(claimed), task, ((S.SIGNAL_INTERRUPTED, task),))
+
+
+def lost(huey: Nephew, claimed: Claimed, task: HueyTask | None, cause: str) -> Finished:
+    """A job that may be begun only once, was begun, and whose end is not known: failed, and recorded as lost."""
+    reason = f"it was begun, {cause}, and it may be begun only once: whether it was done is not known"
+    log.error("Job %s (%s) is lost: %s.", claimed.id, claimed.task, reason)
+    error = Error({"error": reason, "retries": 0, "traceback": reason, "task_id": claimed.id})
+    outcome = ended_unrun(huey, claimed, task, State.FAILED, reason, error)
+    outcome = outcome._replace(
+        counted=True,
+        attempt="lost",
+        follow_ups=crash_handler(huey, task, reason, 1),
+        fingerprint=fingerprint.of_crash(claimed.task, cause),
+    )
+    return Finished(outcome, task, ((S.SIGNAL_ERROR, task, WorkerCrashed(reason)),) if task else ())
 
 
 def given_back(claimed: Claimed) -> Outcome:
@@ -188,7 +214,12 @@ def broken(huey: Nephew, claimed: Claimed, task: HueyTask, error: Exception) -> 
         outcome = ended_unrun(huey, claimed, None, State.FAILED, reason, failed)
     now = time.time()
     outcome = outcome._replace(
-        counted=True, started_at=now, finished_at=now, attempt="failed", traceback=failed.metadata["traceback"]
+        counted=True,
+        started_at=now,
+        finished_at=now,
+        attempt="failed",
+        traceback=failed.metadata["traceback"],
+        fingerprint=fingerprint.of_error(error),
     )
     return Finished(outcome, task, ((S.SIGNAL_ERROR, task, error),), (None, error))
 
@@ -197,7 +228,7 @@ def crash_handler(huey: Nephew, task: HueyTask | None, reason: str, attempt: int
     """The error handler of a job that ended because it kept killing its worker."""
     if task is None or task.on_error is None:
         return ()
-    return follow_up(huey, error_handler(task, WorkerCrashed(reason), attempt))[0]
+    return follow_up(huey, error_handler(task, WorkerCrashed(reason), attempt), task.id, Relation.ERROR)[0]
 
 
 def _spent(claimed: Claimed, task: HueyTask) -> tuple[str, ...]:
@@ -214,7 +245,7 @@ def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Fini
     if huey.results and not isinstance(task, PeriodicTask) and (value is not None or huey.store_none):
         result = encode_result(huey, value)
     if task.on_complete is not None:
-        follow_ups, told = follow_up(huey, extended(task.on_complete, value))
+        follow_ups, told = follow_up(huey, extended(task.on_complete, value), claimed.id, Relation.CHAIN)
         news += told
     if task.chord_config is not None:
         mark = chord_mark(huey, task.chord_config, value, result)
@@ -235,8 +266,25 @@ def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Fini
         chord_done=claimed.chord,
         forget=_spent(claimed, task),
     )
+    if task.on_complete is not None and not follow_ups:
+        never, mark = never_steps(huey, task, None, KEPT_OUT), abort_mark(huey, task, SKIPPED)
+        outcome = outcome._replace(never=never, chord_mark=mark)
     callback = None if task.chord_config is None else task.chord_config.callback
     return Finished(outcome, task, tuple(news), (value, None), callback, value)
+
+
+def _cancelled(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: JobCancelled) -> Finished:
+    """A job that was told to stop while it was running; nothing follows from it."""
+    log.warning("Task %s was cancelled while it was running (%s).", task, error, extra=job_extra(claimed_job(claimed)))
+    outcome = ended_unrun(huey, claimed, task, State.CANCELLED, str(error))._replace(
+        counted=True,
+        started_at=ran.started_at,
+        finished_at=ran.finished_at,
+        attempt="cancelled",
+        traceback=described(huey, task, error)["traceback"],
+        forget=_spent(claimed, task),
+    )
+    return Finished(outcome, task, ((S.SIGNAL_CANCELED, task),), (None, error), chord_callback(task))
 
 
 def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: BaseException) -> Finished:
@@ -248,7 +296,8 @@ def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: Bas
     result = encode_error(huey, metadata) if surface and stored else None
     follow_ups: tuple[NewJob, ...] = ()
     if surface and task.on_error:
-        follow_ups, told = follow_up(huey, error_handler(task, error, claimed.attempts + 1))
+        handler = error_handler(task, error, claimed.attempts + 1)
+        follow_ups, told = follow_up(huey, handler, claimed.id, Relation.ERROR)
         news += told
     outcome = Outcome(
         claimed.seq,
@@ -262,6 +311,7 @@ def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: Bas
         attempt=word,
         error=metadata["error"],
         traceback=metadata["traceback"],
+        fingerprint=fingerprint.of_error(error),
         follow_ups=follow_ups,
         forget=_spent(claimed, task),
     )
@@ -289,7 +339,7 @@ def _judge(
     if isinstance(error, RateLimitExceeded):
         delay = task.retry_delay or error.delay
         if error.retry or task.retries:
-            retry_eta = normalize_time(None, delay, huey.utc)
+            retry_eta = _in(huey, delay)
             if error.retry:
                 task.retries += 1
         then = f"runs again in {delay:0.1f} s" if retry_eta else "will not run again"
@@ -301,7 +351,7 @@ def _judge(
     if isinstance(error, RetryTask):
         task.retries += 1
         if error.eta or error.delay is not None:
-            retry_eta = normalize_time(error.eta, error.delay, huey.utc)
+            retry_eta = normalize_time(error.eta, utc=huey.utc) if error.eta else _in(huey, error.delay)
         log.info("Task %s raised RetryTask, retrying.", task.id, extra=extra)
         return "retried", [], retry_eta
     if isinstance(error, CancelExecution):
@@ -332,6 +382,11 @@ def _then(task: HueyTask) -> str:
     return f"runs again{delay}, {task.retries} retries left"
 
 
+def _in(huey: Nephew, delay: float | dt.timedelta) -> dt.datetime:
+    """So long (seconds) from now, by the store's clock."""
+    return huey._get_timestamp() + (delay if isinstance(delay, dt.timedelta) else dt.timedelta(seconds=delay))
+
+
 def _again(
     huey: Nephew, claimed: Claimed, task: HueyTask, outcome: Outcome, eta: dt.datetime | None
 ) -> tuple[Outcome, News]:
@@ -341,7 +396,7 @@ def _again(
     if eta is None and task.retry_delay:
         most = None if options.retry_max_delay is None else options.retry_max_delay / (1 + options.retry_jitter)
         delay = _capped(float(task.retry_delay), most) * (1 + random.random() * options.retry_jitter)
-        eta = huey._get_timestamp() + dt.timedelta(seconds=delay)
+        eta = _in(huey, delay)
         if task.retry_backoff:
             task.retry_delay = _capped(task.retry_delay * task.retry_backoff, options.retry_max_delay)
     if eta is not None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from huey.consumer import ForkSafeFlag, GreenletEnvironment, ProcessEnvironment, ThreadEnvironment
-from huey.exceptions import TaskTimeout
 
 from nephew.bell import Lifeline
 from nephew.errors import ConfigError, ShutDown
-from nephew.shield import shield
+from nephew.shield import my_shield
+from nephew.stops import by_exception, by_signal, by_throwing
 
 try:
     from gevent import monkey
@@ -31,12 +30,16 @@ LAST_CALL = 1.0
 class Threads(ThreadEnvironment):
     """Workers that are threads of this process."""
 
+    stopper = staticmethod(by_exception)
+
 
 class Greenlets(GreenletEnvironment):
     """Workers that are greenlets of this process.
 
     :raises ConfigError: when gevent has not patched the standard library: a single wait would stop them all.
     """
+
+    stopper = staticmethod(by_throwing)
 
     def __init__(self, *signals: Any) -> None:
         super().__init__(*signals)
@@ -50,6 +53,8 @@ class Greenlets(GreenletEnvironment):
 class Processes(ProcessEnvironment):
     """Workers that are forked from this process and end with it."""
 
+    stopper = staticmethod(by_signal)
+
     def __init__(self, *signals: Any) -> None:
         super().__init__(*signals)
         self.lifeline = Lifeline()
@@ -58,12 +63,14 @@ class Processes(ProcessEnvironment):
     def init_child(self, process: Any) -> None:
         """Leave SIGTERM and SIGINT to the consumer: a process group gets them all at once.
 
-        A worker is interrupted by SIGTERM only once the consumer has said so.
+        A worker is interrupted by SIGTERM only once the consumer has said so, or its own watchdog has aimed.
         """
 
         def interrupt(signum: int, frame: Any) -> None:
-            if self.interrupting.is_set() and process.huey._tasks_in_flight:
-                shield.strike(ShutDown())
+            if self.interrupting.is_set():
+                my_shield().strike(ShutDown())
+            else:
+                my_shield().strike_as_aimed()
 
         def leave_it(signum: int, frame: Any) -> None:
             """Not SIG_IGN, which programs started by a job would inherit."""
@@ -72,23 +79,9 @@ class Processes(ProcessEnvironment):
         signal.signal(signal.SIGINT, leave_it)
         signal.signal(signal.SIGHUP, leave_it)
         signal.set_wakeup_fd(-1)
+        multiprocessing.current_process().daemon = False  # a daemon's jobs may not make processes; the lifeline ends it
         self.lifeline.hold_as_child()
         process.huey.forked()
-
-    @contextlib.contextmanager
-    def timeout(self, seconds: float) -> Iterator[None]:
-        """Stop what runs inside after `seconds`; a step of the store that is under way is let end first."""
-
-        def strike(signum: int, frame: Any) -> None:
-            shield.strike(TaskTimeout(f"timeout ({seconds}s)"))
-
-        before = signal.signal(signal.SIGALRM, strike)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
 
     def interrupt_workers(self, procs: list[Any]) -> None:
         """Stop running jobs; who does not stop is killed."""

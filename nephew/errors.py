@@ -69,6 +69,10 @@ class WorkerCrashed(NephewError):
     """The job's worker died while it was running, as often as it may; the job is failed and not run again."""
 
 
+class JobCancelled(BaseException):
+    """Raised inside a running job that somebody has cancelled; let it through, the job ends as cancelled."""
+
+
 class ShutDown(BaseException):
     """Raised inside a running job when its worker must end now; the job goes back to the queue."""
 

@@ -20,10 +20,13 @@ from huey.exceptions import CancelExecution
 
 from nephew import current
 from nephew.backends.records import Claimed
-from nephew.endings import Finished, Ran, broken, claimed_job, finish, given_back, not_run
-from nephew.errors import NotBegun, ShutDown
+from nephew.endings import Finished, Ran, broken, claimed_job, finish, given_back, not_run, with_log
+from nephew.errors import JobCancelled, NotBegun, ShutDown
 from nephew.job import State
 from nephew.logs import job_extra
+from nephew.middleware import Run
+from nephew.redaction import hiding
+from nephew.shield import my_shield
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -31,17 +34,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("huey.nephew.execution")
 
 
-class Watch(Protocol):
-    """Who wants to know that a job's function is being run here."""
+class Watch(current.Watch, Protocol):
+    """Who looks after a job while its function is being run here."""
 
-    def began(self, claimed: Claimed) -> None:
+    def began(self, claimed: Claimed, running: current.Running) -> None:
         """The function is about to be called."""
 
     def ended(self) -> None:
         """The function has returned or raised."""
-
-    def report(self, fraction: float, message: str | None) -> None:
-        """The function says how far it is."""
 
 
 def perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime, watch: Watch) -> Finished:
@@ -51,6 +51,13 @@ def perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.dateti
 
     :raises ShutDown: when the worker must end now; the job is to be given back (`interrupted`).
     """
+    with hiding(task):
+        return _brought_to_an_end(huey, claimed, task, timestamp, watch)
+
+
+def _brought_to_an_end(
+    huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime, watch: Watch
+) -> Finished:
     try:
         return _perform(huey, claimed, task, timestamp, watch)
     except ShutDown:
@@ -67,7 +74,7 @@ def perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.dateti
 def tell(huey: Nephew, finished: Finished, enqueued: Sequence[str]) -> None:
     """Announce an end that stands, whatever its hooks and receivers raise."""
     try:
-        with ChildrenEnd():
+        with hiding(finished.task), ChildrenEnd():
             huey.announce(finished, enqueued)
     except ShutDown:
         raise
@@ -82,14 +89,22 @@ def _perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datet
         ended = begin(huey, claimed, task, timestamp)
     if ended is not None:
         return ended
-    running = current.Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, watch.report)
-    running.entered = not getattr(getattr(type(task), "nephew_function", None), "nephew_guard", False)
-    watch.began(claimed)
+    running = running_job(claimed, task, watch)
+    running.log_lines = huey.settings.log_lines
+    watch.began(claimed, running)
     try:
         ran = run(huey, task, running)
     finally:
         watch.ended()
-    return finish(huey, claimed, task, ran)
+    return with_log(finish(huey, claimed, task, ran), running.log)
+
+
+def running_job(claimed: Claimed, task: HueyTask, watch: Watch) -> current.Running:
+    """A claimed job as its function sees it."""
+    tags = tuple(claimed.tags.strip(",").split(",")) if claimed.tags else ()
+    running = current.Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, watch, task, tags)
+    running.entered = not getattr(getattr(type(task), "nephew_function", None), "nephew_guard", False)
+    return running
 
 
 def begin(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime) -> Finished | None:
@@ -98,6 +113,9 @@ def begin(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime
     if revoked:
         log.warning("Task %s was revoked, not executing", task, extra=job_extra(claimed_job(claimed)))
         return not_run(huey, claimed, task, State.CANCELLED, "revoked", S.SIGNAL_REVOKED, forget)
+    if claimed.cancelling is not None:
+        log.info("Task %s was cancelled, not executing.", task, extra=job_extra(claimed_job(claimed)))
+        return not_run(huey, claimed, task, State.CANCELLED, claimed.cancelling, S.SIGNAL_CANCELED, forget)
     if task.expires_resolved and task.expires_resolved < timestamp:
         log.info("Task %s expired, not executing.", task, extra=job_extra(claimed_job(claimed)))
         reason = f"expired at {task.expires_resolved}"
@@ -128,11 +146,7 @@ def run(huey: Nephew, task: HueyTask, running: current.Running) -> Ran:
         huey._tasks_in_flight.add(task)
         try:
             with ChildrenEnd():
-                if task.timeout:
-                    with huey._timeout_context(task):
-                        value = task.execute()
-                else:
-                    value = task.execute()
+                value = my_shield().expose(running, lambda: _chain_of(task)(running))
         finally:
             huey._tasks_in_flight.discard(task)
     except (ShutDown, NotBegun):
@@ -142,7 +156,24 @@ def run(huey: Nephew, task: HueyTask, running: current.Running) -> Ran:
         caught = error
     finally:
         current.running.reset(token)
-    return Ran(value, caught, started_at, started_at + (time.monotonic() - start))
+    return Ran(value, _meant(running, caught), started_at, started_at + (time.monotonic() - start))
+
+
+def _chain_of(task: HueyTask) -> Run:
+    """The function of a job's task, with the middleware around it."""
+    found: Run = getattr(type(task), "nephew_run", current.Running.call)
+    return found
+
+
+def _meant(running: current.Running, caught: BaseException | None) -> BaseException | None:
+    """What an attempt ended with: what it was struck with, though a thread is struck with no more than the class.
+
+    A job that was told to stop is cancelled, also where its code did not let that through.
+    """
+    struck = running.stopped
+    if isinstance(struck, JobCancelled) or (struck is not None and type(caught) is type(struck)):
+        return struck.with_traceback(caught.__traceback__ if caught is not None else None)
+    return caught
 
 
 def _revoked(huey: Nephew, claimed: Claimed, timestamp: dt.datetime) -> tuple[bool, tuple[str, ...]]:

@@ -12,12 +12,17 @@ from huey.utils import Error
 
 from nephew.backends.records import ChordMark, Never, NewJob
 from nephew.errors import EncodeError
-from nephew.message import check_size, encode, new_job, options_of, task_name
+from nephew.job import Relation
+from nephew.message import check_size, encode, options_of, tags_text, task_name
+from nephew.redaction import hide, hide_error, places_of
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
 
 News = tuple[tuple[Any, ...], ...]
+
+#: Why a step is cancelled that was to follow.
+KEPT_OUT = "a middleware did not let it pass"
 
 
 def encode_result(huey: Nephew, value: Any) -> bytes:
@@ -31,7 +36,11 @@ def encode_result(huey: Nephew, value: Any) -> bytes:
 
 
 def described(huey: Nephew, task: HueyTask, error: BaseException) -> dict[str, Any]:
-    """An exception as Huey describes it (`build_error_result`), whatever its class does."""
+    """An exception as Huey describes it (`build_error_result`), whatever its class does, without what is hidden."""
+    return {key: hide(value) for key, value in _described(huey, task, error).items()}
+
+
+def _described(huey: Nephew, task: HueyTask, error: BaseException) -> dict[str, Any]:
     try:
         return dict(huey.build_error_result(task, error))
     except Exception as trouble:  # the user's class cannot be shown
@@ -49,16 +58,15 @@ def encode_error(huey: Nephew, metadata: dict[str, Any]) -> bytes:
         return bytes(huey.serializer.serialize(Error(plain)))
 
 
-def follow_up(huey: Nephew, task: HueyTask) -> tuple[tuple[NewJob, ...], News]:
-    """A call that is enqueued with the outcome, and the signal that tells of it."""
-    if task.expires:
-        task.resolve_expires(huey.utc)
-    return (new_job(huey, task, follows=True),), ((S.SIGNAL_ENQUEUED, task),)
+def follow_up(huey: Nephew, task: HueyTask, parent: str, relation: Relation) -> tuple[tuple[NewJob, ...], News]:
+    """A call that is enqueued with the outcome, and the signal that tells of it; nothing if no middleware lets it."""
+    job = huey.intake.following(task, follows=True, parent=parent, relation=relation)
+    return ((job,), ((S.SIGNAL_ENQUEUED, task),)) if job is not None else ((), ())
 
 
 def error_handler(task: HueyTask, error: BaseException, attempt: int) -> HueyTask:
     """The error handler of one attempt; each attempt's is a job of its own."""
-    handler = extended(task.on_error, error)
+    handler = extended(task.on_error, hide_error(error))
     if attempt > 1:
         handler.id = f"{handler.id}-{attempt}"
         handler.revoke_id = f"r:{handler.id}"
@@ -67,17 +75,25 @@ def error_handler(task: HueyTask, error: BaseException, attempt: int) -> HueyTas
 
 def extended(task: HueyTask, data: Any) -> HueyTask:
     """A call with what went before it; the original stays as it was, should the job end otherwise after all."""
-    following = copy.copy(task)
-    following.kwargs = dict(task.kwargs)
+    following = _copy_of(task)
     following.extend_data(data)
     return following
+
+
+def _copy_of(task: HueyTask) -> HueyTask:
+    copied = copy.copy(task)
+    copied.kwargs = dict(task.kwargs)
+    return copied
 
 
 def chord_mark(huey: Nephew, config: Any, value: Any, encoded: bytes | None = None) -> ChordMark:
     """That a member of a chord has ended with `value`."""
     data = encoded if encoded is not None else encode_result(huey, value)
-    callback = new_job(huey, config.callback, chord=config.cid, follows=True)
-    return ChordMark(config.cid, config.idx, config.size, data, callback)
+    family = {"parent": config.cid, "relation": Relation.CHORD}
+    callback = _copy_of(config.callback)
+    job = huey.intake.following(callback, chord=config.cid, follows=True, **family)
+    never = None if job else _never(huey, callback, callback)._replace(reason=KEPT_OUT, **family)
+    return ChordMark(config.cid, config.idx, config.size, data, job, never)
 
 
 def abort_mark(huey: Nephew, task: HueyTask, value: Any) -> ChordMark | None:
@@ -108,9 +124,23 @@ def chord_callback(task: HueyTask) -> HueyTask | None:
 def never_steps(huey: Nephew, task: HueyTask, result: bytes | None, reason: str) -> tuple[Never, ...]:
     """The steps after this one, which will not run."""
     steps = []
-    step = task.on_complete
+    before, step = task, task.on_complete
     while step is not None:
-        name, queue = task_name(huey, step), options_of(step).queue
-        steps.append(Never(step.id, name, queue, encode(huey, step), result, reason))
-        step = step.on_complete
+        steps.append(_never(huey, before, step)._replace(result=result, reason=reason))
+        before, step = step, step.on_complete
     return tuple(steps)
+
+
+def _never(huey: Nephew, before: HueyTask, step: HueyTask) -> Never:
+    options = options_of(step)
+    return Never(
+        step.id,
+        task_name(huey, step),
+        options.queue,
+        encode(huey, step),
+        parent=before.id,
+        relation=Relation.CHAIN,
+        member=None if step.chord_config is None else step.chord_config.cid,
+        tags=None if callable(options.tags) else tags_text(options.tags),
+        redacted=places_of(step),
+    )

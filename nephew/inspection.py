@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from huey.utils import Error
 
-from nephew import clock, presence
-from nephew.backends.records import AttemptRow, Filter, LockRow, Row, Schema, WorkerRecord
-from nephew.errors import ConfigError
-from nephew.job import Attempt, Job, Progress, State
+from nephew import presence
+from nephew.backends.records import Failures, LockRow, Schema, WorkerRecord
+from nephew.job import AttemptLog, Job, State
 from nephew.options import TaskOptions
+from nephew.reader import Family, Reader, attempt_log
+from nephew.selection import Selection, Wanted
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -53,26 +54,45 @@ class Inspection:
     def __init__(self, huey: Nephew) -> None:
         self._huey = huey
         self._backend = huey.backend
+        self._reader = Reader(huey)
 
     def job(self, job_id: str) -> Job | None:
-        """The record of a job with all its attempts; None when there is none."""
+        """The record of a job, whole; None when there is none."""
         row = self._backend.row(job_id)
-        return None if row is None else self._job(row, self._backend.attempts(job_id))
+        if row is None:
+            return None
+        family = Family(*self._backend.relatives(job_id))
+        return self._reader.job(row, self._backend.attempts(job_id), family)
 
-    def jobs(
-        self,
-        state: str | State | tuple[str, ...] | list[str] | None = None,
-        task: str | None = None,
-        queue: str | None = None,
-        limit: int | None = 100,
-    ) -> list[Job]:
-        """Records of jobs, the latest first, without the attempts that failed.
+    def jobs(self, limit: int | None = 100, **wanted: Unpack[Wanted]) -> list[Job]:
+        """Records of jobs, the latest first, as a list has them; see `Job`.
 
-        :param task: the task's stored name, or its last part if only one task is called so.
+        :param wanted: which; see `Selection`.
         :raises ConfigError: for a state that there is none of.
         """
-        rows = self._backend.rows(Filter(_states(state), self._task_name(task), queue), limit)
-        return [self._job(row, ()) for row in rows]
+        longest = self._huey.settings.result_shown
+        rows = self._backend.rows(self.selection(**wanted).filter, limit, longest=longest)
+        return [self._reader.job(row) for row in rows]
+
+    def selection(self, **wanted: Unpack[Wanted]) -> Selection:
+        """The jobs that are meant, to be counted or gone through."""
+        return Selection(self._huey, **wanted)
+
+    def logs(self, job_id: str) -> list[AttemptLog]:
+        """What the attempts of a job have logged, the first attempt first."""
+        return [attempt_log(log) for log in self._backend.logs(job_id)]
+
+    def failures(self, task: str | None = None, limit: int = 100) -> list[Failures]:
+        """Failed jobs, those of one kind together, the most frequent kind first.
+
+        :param task: as for `Selection`.
+        """
+        found = self._backend.failures(self.selection(task=task).filter.task, limit)
+        return [kind._replace(error=kind.error or self._error_in(kind.result), result=None) for kind in found]
+
+    def _error_in(self, result: bytes | None) -> str | None:
+        value = self._reader.value(result)
+        return value.metadata.get("error") if isinstance(value, Error) else None
 
     def status(self) -> Status:
         """Counts, the oldest waiting job and the live workers."""
@@ -133,59 +153,6 @@ class Inspection:
             return False
         return self._backend.now() - worker.heartbeat_at < self._huey.settings.lease
 
-    def _task_name(self, task: str | None) -> str | None:
-        names = self.tasks()
-        if task is None or task in names:
-            return task
-        same = [name for name in names if name.rpartition(".")[2] == task]
-        return same[0] if len(same) == 1 else task
-
-    def _job(self, row: Row, stored: list[AttemptRow] | tuple[()]) -> Job:
-        args, kwargs, expires = self._arguments(row.payload)
-        attempts = tuple(_attempt(entry) for entry in stored) + _last(row)
-        result = self._result(row)
-        failed = isinstance(result, Error)
-        traceback = next((a.traceback for a in reversed(attempts) if a.traceback), None)
-        return Job(
-            id=row.id,
-            task=row.task,
-            queue=row.queue,
-            state=State(row.state),
-            priority=row.priority,
-            args=args,
-            kwargs=kwargs,
-            attempts=attempts,
-            crashes=row.crashes,
-            enqueued_at=clock.aware(row.enqueued_at),
-            eta=clock.aware(row.eta),
-            expires=clock.aware(expires),
-            started_at=clock.aware(row.started_at),
-            finished_at=clock.aware(row.finished_at),
-            worker=row.worker_label,
-            result=None if failed else result,
-            error=row.error or (result.metadata.get("error") if failed else None),
-            traceback=traceback,
-            progress=None if row.progress is None else Progress(row.progress, row.progress_message),
-            reason=row.reason,
-            unique_key=row.unique_key,
-        )
-
-    def _arguments(self, payload: bytes) -> tuple[tuple[Any, ...] | None, dict[str, Any] | None, float | None]:
-        try:
-            message = self._huey.serializer.deserialize(payload)
-            args, kwargs, expires = tuple(message.args), dict(message.kwargs), message.expires_resolved
-        except Exception:  # not a job: it is parked, and shown without arguments
-            return None, None, None
-        return args, kwargs, clock.to_epoch(expires, self._huey.utc)
-
-    def _result(self, row: Row) -> Any:
-        if row.result is None:
-            return None
-        try:
-            return self._huey.serializer.deserialize(row.result)
-        except Exception as error:  # another serializer's
-            return f"<unreadable result: {error}>"
-
 
 def _task_info(name: str, made: Any) -> TaskInfo:
     """What a task class, as the registry keeps it, tells."""
@@ -193,41 +160,3 @@ def _task_info(name: str, made: Any) -> TaskInfo:
     function = getattr(made, "nephew_function", made.execute)
     schedule = getattr(made, "nephew_schedule", None)
     return TaskInfo(name, options.queue, made.default_retries or 0, schedule, function, bool(made.context), made)
-
-
-def _states(state: str | State | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
-    if state is None:
-        return ()
-    wanted = [state] if isinstance(state, str) else list(state)
-    for name in wanted:
-        if name not in list(State):
-            raise ConfigError(f"expected a state of {', '.join(State)}; got {name!r}")
-    return tuple(str(name) for name in wanted)
-
-
-def _attempt(row: AttemptRow) -> Attempt:
-    return Attempt(
-        row.number,
-        clock.aware(row.started_at),
-        clock.aware(row.finished_at),
-        row.worker,
-        row.outcome,
-        row.error,
-        row.traceback,
-    )
-
-
-def _last(row: Row) -> tuple[Attempt, ...]:
-    """The attempt that the job's own row tells: the one that succeeded, or that is running."""
-    if row.started_at is None or row.state not in (State.SUCCEEDED, State.RUNNING):
-        return ()
-    running = row.state == State.RUNNING
-    return (
-        Attempt(
-            row.attempts + int(running),
-            clock.aware(row.started_at),
-            clock.aware(row.finished_at),
-            row.worker_label,
-            str(State.RUNNING) if running else str(State.SUCCEEDED),
-        ),
-    )

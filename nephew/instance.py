@@ -13,7 +13,8 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack, cast
 
 from huey import Huey
@@ -21,18 +22,19 @@ from huey import signals as S
 from huey.api import PeriodicTask, ResultGroup, chord, group
 from huey.api import Task as HueyTask
 
-from nephew import message
+from nephew import clock, message
 from nephew.backends.contract import Backend
-from nephew.backends.records import Enqueued
 from nephew.codec import Codec
 from nephew.errors import BackendError, ConfigError, NephewError
-from nephew.job import Job, State, new_id
-from nephew.message import new_job, options_of
+from nephew.intake import Intake
+from nephew.job import AttemptLog, Job, State, new_id
+from nephew.message import options_of
+from nephew.middleware import parsed
 from nephew.opening import beside_caller, open_backend
 from nephew.options import Given
 from nephew.result import Result
 from nephew.schedules import Schedule, as_schedule
-from nephew.settings import InstanceOptions, Settings
+from nephew.settings import InstanceOptions, Keep, Settings
 from nephew.settings import names as setting_names
 from nephew.storage import Storage
 from nephew.task import Task
@@ -75,6 +77,7 @@ class Nephew(Huey):
         *,
         database: Database | None = None,
         database_url: str | None = None,
+        middleware: Iterable[Any] = (),
         **options: Unpack[InstanceOptions],
     ) -> None:
         """
@@ -85,6 +88,8 @@ class Nephew(Huey):
         :param database: the application's own Peewee database (SQLite or PostgreSQL) or proxy; what is
             enqueued inside its `atomic()` belongs to that transaction.
         :param database_url: where history goes when the queue is on Redis.
+        :param middleware: what wraps the running and the enqueueing of jobs, outermost first: functions
+            `(job, call_next)`, or instances of `nephew.Middleware`.
         :param options: settings (see `nephew.settings`) and Huey's own (`immediate`, `utc`, `serializer` …).
         :raises ConfigError: for an option or a URL that cannot be used.
         """
@@ -92,6 +97,9 @@ class Nephew(Huey):
         hueys: dict[str, Any] = {**options}
         given = {key: hueys.pop(key) for key in list(hueys) if key in setting_names()}
         _check_options(hueys)
+        #: What wraps the running and the enqueueing of jobs, outermost first.
+        self.middleware = parsed(middleware)
+        self.intake = Intake(self)
         self.settings = Settings.load(os.environ, given)
         self._place = (url, database, database_url, beside_caller())
         self._backends: dict[bool, Backend] = {}
@@ -186,39 +194,17 @@ class Nephew(Huey):
             return self.enqueue_many(task.tasks)
         if isinstance(task, chord):
             return self._enqueue_chord(task)
-        (handle,) = self._store([task])
+        handle = self.intake.one(task)
         return handle if self.results else None
 
     def enqueue_many(self, tasks: Sequence[HueyTask]) -> Any:
         """Store jobs in one step, all or none, and return the group of their handles."""
-        handles = self._store(list(tasks))
+        handles = self.intake.many(list(tasks))
         return ResultGroup(handles) if self.results else None
 
-    def _store(self, tasks: Sequence[HueyTask]) -> list[Any]:
-        for task in tasks:
-            if task.expires:
-                task.resolve_expires(self.utc)
-        jobs = [new_job(self, task) for task in tasks]
-        stored = self.backend.enqueue(jobs) if jobs else []
-        handles = [self._handle(task, entry) for task, entry in zip(tasks, stored, strict=True)]
-        self._tell_enqueued(tasks, stored)
-        if self._immediate:
-            self.caller.run([entry.id for entry in stored if not entry.duplicate])
-        return handles
-
-    def _handle(self, task: HueyTask, stored: Enqueued) -> Any:
-        if stored.duplicate:
-            task.id, task.revoke_id = stored.id, f"r:{stored.id}"
-        results = self._pipeline_results(task)
-        results[0].duplicate = stored.duplicate
-        return ResultGroup(results) if len(results) > 1 else results[0]
-
-    def _tell_enqueued(self, tasks: Sequence[HueyTask], stored: Sequence[Enqueued]) -> None:
-        if not self._listens(S.SIGNAL_ENQUEUED):
-            return
-        for task, entry in zip(tasks, stored, strict=True):
-            if not entry.duplicate:
-                self._emit(S.SIGNAL_ENQUEUED, task)
+    def enqueue_tick(self, name: str, due: dt.datetime) -> bool:
+        """Enqueue a periodic task for one due time; False when some consumer had done so already."""
+        return self.intake.tick(name, due)
 
     def _pipeline_results(self, task: HueyTask | None) -> list[Result[Any]]:
         results: list[Result[Any]] = []
@@ -243,16 +229,6 @@ class Nephew(Huey):
         self.storage.add_to_schedule(message.encode(self, task), task.eta or dt.datetime(1970, 1, 1, 12))
         self._emit(S.SIGNAL_SCHEDULED, task)
 
-    def enqueue_tick(self, name: str, due: dt.datetime) -> bool:
-        """Enqueue a periodic task for one due time; False when some consumer had done so already."""
-        task = self._registry.string_to_task(name)()
-        if task.expires:
-            task.resolve_expires(self.utc)
-        written = self.backend.tick(name, due.timestamp(), new_job(self, task))
-        if written:
-            self._emit(S.SIGNAL_ENQUEUED, task)
-        return written
-
     def schedules(self) -> list[tuple[str, Schedule]]:
         """The periodic tasks' names and schedules."""
         periodic = self._registry._periodic_tasks
@@ -274,6 +250,10 @@ class Nephew(Huey):
         """Run a job here and settle it; returns what the function returned, None when it failed."""
         return self.caller.execute(task, timestamp or self._get_timestamp())
 
+    def _get_timestamp(self) -> dt.datetime:
+        """The store's time as Huey keeps it: hosts whose clocks differ agree on what is due and what has expired."""
+        return clock.to_naive(self.backend.now(), self.utc)
+
     def settle(self, finished: Finished) -> Entry:
         """Settle one job at once."""
         entry = self.worker.ledger.add(finished)
@@ -285,7 +265,8 @@ class Nephew(Huey):
         """Whether anybody wants to hear how jobs end."""
         return bool(self._post_execute) or any(self._signal.receivers.values())
 
-    def _listens(self, signal: str) -> bool:
+    def listens(self, signal: str) -> bool:
+        """Whether anybody wants to hear a signal."""
         receivers = self._signal.receivers
         return bool(receivers["any"] or receivers.get(signal))
 
@@ -323,9 +304,38 @@ class Nephew(Huey):
         task: str | None = None,
         queue: str | None = None,
         limit: int | None = 100,
+        *,
+        tag: str | None = None,
+        error: str | None = None,
+        older_than: float | dt.timedelta | None = None,
+        newer_than: float | dt.timedelta | None = None,
     ) -> list[Job]:
-        """Records of jobs, the latest first; see `Inspection.jobs`."""
-        return self.inspection.jobs(state, task, queue, limit)
+        """Records of jobs, the latest first, as a list has them (see `Job`).
+
+        :param state: one state, or several.
+        :param task: the task's stored name, or its last part if only one task is called so.
+        :param queue: the queue's name.
+        :param limit: at most so many; None: all.
+        :param tag: a tag that they have.
+        :param error: a fingerprint, or a text in their error, to the letter.
+        :param older_than: enqueued longer ago than this (seconds).
+        :param newer_than: enqueued less long ago than this (seconds).
+        :raises ConfigError: for a state that there is none of.
+        """
+        return self.inspection.jobs(
+            limit,
+            state=state,
+            task=task,
+            queue=queue,
+            tag=tag,
+            error=error,
+            older_than=older_than,
+            newer_than=newer_than,
+        )
+
+    def logs(self, job_id: str) -> list[AttemptLog]:
+        """What a job's function has logged, attempt by attempt."""
+        return self.inspection.logs(job_id)
 
     def workers(self) -> list[WorkerRecord]:
         """The consumers' workers that are alive."""
@@ -345,6 +355,71 @@ class Nephew(Huey):
             of a chord and has succeeded, or there is none.
         """
         return bool(self.backend.unpark(ids=[job_id])) or self.backend.requeue(job_id)
+
+    def rerun(self, job_id: str) -> Result[Any]:
+        """Enqueue a job's call once more, as a new job; the old one stays as it is.
+
+        :returns: the new job's handle.
+        :raises JobNotFound: when there is no such job.
+        :raises NephewError: when it cannot be called again here: its task is unknown, or it is the callback of a chord.
+        """
+        from nephew.copies import copy_of
+
+        return self.intake.again(copy_of(self, job_id), job_id)
+
+    def delete_jobs(self, *job_ids: str) -> int:
+        """Delete ended or parked jobs with all that belongs to them; how many. Others are left as they are."""
+        return self.backend.delete_jobs(job_ids, ended=True)
+
+    def change(
+        self,
+        job_id: str,
+        *,
+        priority: float | None = None,
+        queue: str | None = None,
+        delay: float | None = None,
+        eta: dt.datetime | None = None,
+        expires: float | dt.timedelta | dt.datetime | None = None,
+    ) -> bool:
+        """Change a job that waits, and that no worker holds. What is not given stays as it is.
+
+        :param priority: the higher, the earlier.
+        :param queue: the queue that it waits in from now on.
+        :param delay: run it so many seconds from now; 0: now.
+        :param eta: run it then; a naive datetime is in UTC, unless the instance has `utc=False`.
+        :param expires: do not run it any more then, or so many seconds from now; `math.inf`: it never expires.
+        :returns: False when it is held by a worker, has ended, is parked, or there is none.
+        :raises NephewError: when a value cannot be used, or none is given.
+        """
+        from nephew.changing import change_of
+
+        changed = self.backend.change(job_id, change_of(self, priority, queue, delay, eta, expires))
+        if changed and self._immediate:
+            self.caller.run([job_id])
+        return changed
+
+    def run_now(self, job_id: str) -> bool:
+        """Let a job that waits for its time run as soon as a worker is free, behind those that wait already.
+
+        :returns: False when it is held by a worker, has ended, is parked, or there is none.
+        """
+        return self.change(job_id, delay=0)
+
+    def prune(
+        self, keep: Mapping[str, Keep | float | str] | None = None, *, dry_run: bool = False
+    ) -> dict[State, int]:
+        """Delete the records of ended jobs that are not kept any longer; consumers do so by themselves.
+
+        :param keep: by state, which are kept, as in the settings (`{"failed": "30d, 1000 jobs"}`); a state that is
+            not named keeps all. None: as the settings say.
+        :param dry_run: only count.
+        :returns: how many jobs of each state.
+        :raises ConfigError: for a state that does not end a job, or what cannot be read.
+        """
+        from nephew.pruning import Pruner
+
+        pruner = Pruner(self, keep)
+        return pruner.count() if dry_run else pruner.run()
 
     def unpark_known(self, reason: str = "") -> int:
         """Put parked jobs whose task is registered here back into the queue; how many.
@@ -455,6 +530,23 @@ class Nephew(Huey):
                 f"waiting for job {job_id} inside an open transaction would wait for ever: no worker sees "
                 "the job before the transaction is committed; wait after it"
             )
+
+    def inside(self, connection: Any) -> AbstractContextManager[None]:
+        """Make what this thread enqueues in a `with` block part of a transaction of the application's own.
+
+        Nothing is committed or rolled back here; the jobs stand and fall with that transaction.
+
+        :param connection: a connection to the database where the jobs are, with a transaction open: of `sqlite3` or
+            psycopg 3, Django's `django.db.connection`, SQLAlchemy's `Connection` or `Session`.
+        :raises ConfigError: when it is something else, or connected to another database.
+        :raises NephewError: when no transaction is open on it, another one is open here, or `immediate` is on.
+        """
+        if self._immediate:
+            raise NephewError(
+                "expected immediate to be off inside a transaction of yours: in immediate mode a job runs when it is "
+                "enqueued, before your commit; call the function with call_local(), or turn immediate off"
+            )
+        return self.backend.inside(connection)
 
     @staticmethod
     def new_id() -> str:

@@ -45,6 +45,17 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 
 
+class Relation(StrEnum):
+    """How a job follows from its parent."""
+
+    CALL = "call"  #: the function of a running job has called it
+    CHAIN = "chain"  #: the step after that job in a pipeline
+    CHORD = "chord"  #: called with what the members of a chord returned, which are its parents
+    ERROR = "error"  #: the error handler of a job that failed
+    SCHEDULE = "schedule"  #: a tick of the periodic task of that name
+    RETRY = "retry"  #: the same call once more, by `huey.rerun`
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a running job is: a fraction from 0.0 to 1.0 and the text it gave."""
@@ -78,13 +89,45 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that the function of a job logged."""
+
+    time: dt.datetime
+    level: str
+    logger: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLog:
+    """The last lines that one attempt logged.
+
+    :ivar attempt: the attempt's number.
+    :ivar dropped: how many lines came before them and were not kept.
+    """
+
+    attempt: int
+    lines: tuple[LogLine, ...]
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """The record of one call of a task, as it was when it was read. Times are aware, in UTC.
 
+    A list leaves out what would make it slow: attempts, parents and children are empty there, and arguments or a
+    result that take more bytes than the setting `result_shown` are None.
+
+    :ivar args: its arguments, those that its task hides replaced; None: they cannot be read.
     :ivar attempts: every run that reached the function, oldest first.
     :ivar crashes: how often its worker died while it was running.
     :ivar reason: why it is parked, cancelled or expired.
     :ivar result: what the function returned, once it has; None before.
+    :ivar tags: the words by which it can be found.
+    :ivar fingerprint: what failures of the same kind have in common; None: it has not failed.
+    :ivar relation: how it follows from its parents: one of `Relation`; None: from nothing.
+    :ivar parents: what it follows from: the ids of jobs, or the name of a schedule.
+    :ivar children: the ids of the jobs that follow from it.
     """
 
     id: str
@@ -108,6 +151,11 @@ class Job:
     progress: Progress | None
     reason: str | None
     unique_key: str | None
+    tags: tuple[str, ...] = ()
+    fingerprint: str | None = None
+    relation: Relation | None = None
+    parents: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:

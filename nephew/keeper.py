@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nephew.errors import BackendError
 from nephew.lane import Lane
+from nephew.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from nephew.bell import Lifeline
@@ -37,6 +38,7 @@ class Keeper:
 
     def __init__(self, worker: Worker, lifeline: Lifeline | None = None) -> None:
         self.worker, self._lifeline = worker, lifeline
+        self.watchdog = Watchdog(worker)
         self._condition = threading.Condition()
         self._parked = False
         self._called = False
@@ -77,6 +79,7 @@ class Keeper:
             self._condition.notify()
         if self._thread is not None:
             self._thread.join(5)
+        self.watchdog.stop()
 
     def wake(self) -> None:
         """There may be something to keep; cheap unless the keeper is parked."""
@@ -153,6 +156,7 @@ class Keeper:
         left = SHOWN_AFTER - (now - since)
         if left > 0 or running is None:
             return left
+        self.watchdog.wake()
         started = self.worker.backend.now() - (now - since)
         self.worker.backend.mark_running(self.worker.number, [(running.seq, running.claim, started)])
         lane.marked = True

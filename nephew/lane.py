@@ -7,16 +7,18 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nephew import endings, execution
 from nephew.backends.records import Claimed
+from nephew.current import Running
 from nephew.endings import Finished
-from nephew.errors import BackendError, NephewError, ShutDown
+from nephew.errors import BackendError, NephewError, NotBegun, ShutDown
 from nephew.job import State
 from nephew.ledger import Entry
 from nephew.message import decode
 from nephew.prefetch import Prefetch
+from nephew.stops import Stop, by_exception
 
 if TYPE_CHECKING:
     from nephew.bell import ForkBell, ThreadBell
@@ -36,18 +38,31 @@ class Lane:
     :ivar waiting: claimed, not begun. The lane takes from the left, the keeper gives back from the right.
     :ivar barred: it did not claim, since a suspect runs alone in this process or waits to.
     :ivar running: the claim whose function is being run, and `since` when (monotonic seconds).
+    :ivar job: the same as its function sees it, and `deadline` when it is to be stopped (monotonic seconds).
+    :ivar stop: stops the code of the job that this thread runs.
     """
 
-    def __init__(self, worker: Worker, keeper: Keeper | None = None, bell: ForkBell | ThreadBell | None = None) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        keeper: Keeper | None = None,
+        bell: ForkBell | ThreadBell | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        """:param stop: how code of this thread is stopped; None: by an exception in the thread."""
         self.worker, self.keeper, self._bell = worker, keeper, bell
+        self.stop = stop or by_exception()
         self.slot = worker.take_slot()
         self.huey = worker.huey
         settings = self.huey.settings
         self.waiting: deque[Claimed] = deque()
         self.barred = False
         self.running: Claimed | None = None
+        self.job: Running | None = None
         self.since = 0.0
+        self.deadline: float | None = None
         self.marked = False
+        self._begun_once: Any = None
         self.progress: tuple[float, str | None] | None = None
         self.progress_written = 0.0
         self.progress_dirty = False
@@ -129,25 +144,56 @@ class Lane:
         try:
             finished = execution.perform(self.huey, claimed, task, timestamp or self.huey._get_timestamp(), self)
         except ShutDown:
-            self._settle(endings.interrupted(claimed, task))
+            once = self._begun_once is not None
+            self._settle(self._cut_off(claimed) if once else endings.interrupted(claimed, task))
             self.worker.ledger.flush()
             raise
+        finally:
+            self._begun_once = None
         outcome = finished.outcome._replace(worker=self.label(), progress=self.progress)
         self._settle(finished._replace(outcome=outcome))
 
-    def began(self, claimed: Claimed) -> None:
+    def began(self, claimed: Claimed, running: Running) -> None:
         """A job's function is about to be called."""
-        self.progress, self.progress_dirty, self.marked = None, False, False
+        self.progress, self.progress_dirty, self.marked, self.deadline = None, False, False, None
         self.since = time.monotonic()
         self.worker.presence.began(self.slot, claimed.seq, claimed.claim, time.time())
-        self.running = claimed
+        self.running, self.job = claimed, running
 
     def ended(self) -> None:
         """The function has returned or raised."""
-        running, self.running = self.running, None
+        running, self.running, self.job = self.running, None, None
         self.worker.presence.ended(self.slot)
         if running is not None:
             self._prefetch.note(running.task, time.monotonic() - self.since)
+
+    def end_at(self, deadline: float) -> None:
+        """The function is to be stopped at this time."""
+        self.deadline = deadline
+        if self.keeper is not None:
+            self.keeper.watchdog.wake()
+
+    def begin_once(self) -> bool:
+        """Write down that the job is begun, before its function is called."""
+        claimed, job = self.running, self.job
+        if claimed is None or job is None:
+            return False
+        since = self.huey.backend.now()
+        try:
+            begun = self.huey.backend.begin_once(self.worker.number, claimed.seq, claimed.claim, since)
+        except BackendError as error:
+            raise NotBegun(str(error)) from error
+        self.marked = True
+        self._begun_once = job.calling if begun else None
+        return begun
+
+    def asked_to_stop(self) -> str | None:
+        """The watchdog looks after that."""
+        return None
+
+    def _cut_off(self, claimed: Claimed) -> Finished:
+        """The end of a running job that may not be begun again, though its end will not be known."""
+        return endings.lost(self.huey, claimed, self._begun_once, "its worker was shut down")
 
     def label(self) -> str:
         """Where jobs of this lane run, for their records."""
@@ -190,12 +236,14 @@ class Lane:
                 returned.append(self.waiting.pop())
             except IndexError:
                 break
+        finished = [Finished(endings.given_back(claimed)) for claimed in returned]
         running = self.running
         if running_too and running is not None:
-            returned.append(running)
-        for claimed in returned:
-            self.worker.ledger.add(Finished(endings.given_back(claimed)))
-        if returned:
+            once = self._begun_once is not None
+            finished.append(self._cut_off(running) if once else Finished(endings.given_back(running)))
+        for each in finished:
+            self.worker.ledger.add(each)
+        if finished:
             try:
                 self.worker.ledger.flush()
             except BackendError as error:

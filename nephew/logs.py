@@ -1,4 +1,4 @@
-"""Log records: which job wrote them, and one JSON object a line for machines.
+"""Log records: which job wrote them, and what must not be seen of it; one JSON object a line for machines.
 
 All of Nephew's loggers are children of `huey`, so that the stock consumer's `-v -q -l` hold for them. Nothing
 here creates a handler or sets a level: that is the consumer's command line.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from nephew.current import running
+from nephew.journal import message_of
+from nephew.redaction import Secrets, hidden
 from nephew.settings import Settings
 
 #: What a record knows of its job: the key in `extra`, and the attribute of the job.
@@ -22,18 +24,74 @@ JOB_KEYS = {"job_id": "id", "task": "task", "attempt": "attempt", "queue": "queu
 #: The attributes that every record has; the others came in by `extra`.
 _STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
+_formatter = logging.Formatter()
+
+
+#: Loggers of our own; what they say is not the job's.
+_OURS = "huey.nephew"
+
 
 class JobContext(logging.Filter):
     """Fills `job_id`, `task`, `attempt` and `queue` into records that are logged while a job runs.
 
-    A record that names a job already keeps it. Every record passes.
+    A record that names a job already keeps it. What the job's task hides is hidden. Every record passes.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the running job of this context to `record`; always True."""
         if not hasattr(record, "job_id"):
             vars(record).update(job_extra(running.get()))
+        secrets = hidden.get()
+        if secrets is not None:  # what came in by `extra` was not there yet when the record was made
+            _hide(record, secrets)
         return True
+
+
+def _hide(record: logging.LogRecord, secrets: Secrets) -> None:
+    """Take out of a record, in place, what must not be seen: for this handler and those after it."""
+    said = message_of(record)
+    if (shown := secrets.hide(said)) != said:
+        record.msg, record.args = shown, ()
+    if record.exc_info:
+        trace = _formatter.formatException(record.exc_info)
+        if (shown := secrets.hide(trace)) != trace:
+            record.exc_info, record.exc_text = None, shown
+    for name, value in vars(record).items():
+        if isinstance(value, str) and (name not in _STANDARD or name in ("exc_text", "stack_info")):
+            setattr(record, name, secrets.hide(value))
+
+
+class RecordMaker:
+    """Makes log records as they were made before, but without what a job's task hides.
+
+    A running job keeps those of its own code.
+
+    A record factory and not a handler of the root logger: a handler there would keep `logging.basicConfig()` from
+    working, and silence Python's handler of last resort.
+    """
+
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._make(*args, **kwargs)
+        secrets, job = hidden.get(), running.get()
+        if secrets is not None:
+            _hide(record, secrets)
+        if job is not None and isinstance(record.name, str) and not f"{record.name}.".startswith(f"{_OURS}."):
+            job.note(record)
+        return record
+
+
+def follow_jobs() -> None:
+    """From now on log records are made by a `RecordMaker`; may be called again."""
+    global _following
+    if not _following:
+        _following = True
+        logging.setLogRecordFactory(RecordMaker(logging.getLogRecordFactory()))
+
+
+_following = False
 
 
 class JsonFormatter(logging.Formatter):
@@ -75,6 +133,7 @@ def install(settings: Settings) -> None:
     Those of the `huey` logger get the JSON format when `settings.log` is `json`. They and the root logger's,
     through which the application's own records go, get a `JobContext`.
     """
+    follow_jobs()
     for handler in logging.getLogger("huey").handlers:
         _know_the_job(handler)
         if settings.log == "json":

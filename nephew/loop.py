@@ -45,7 +45,8 @@ class WorkerLoop(HueyWorker):
         """This loop's hand of jobs, in the process that runs the loop."""
         if self._lane is None:
             worker = self.consumer.worker_for(self)
-            self._lane = Lane(worker, self.consumer.keeper, self.consumer.bell)
+            stop = self.consumer.environment.stopper()
+            self._lane = Lane(worker, self.consumer.keeper, self.consumer.bell, stop)
         return self._lane
 
     def initialize(self) -> None:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from huey.api import Task as HueyTask
 from huey.exceptions import HueyException
 
-from nephew import clock
+from nephew import clock, redaction
 from nephew.backends.records import Claimed, NewJob
+from nephew.current import running
 from nephew.errors import DecodeError, EncodeError, NephewError, UnknownTask
-from nephew.options import TaskOptions
+from nephew.job import Relation
+from nephew.options import TaskOptions, as_tags
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -39,7 +41,15 @@ def task_name(huey: Nephew, task: HueyTask) -> str:
     return str(huey._registry.task_to_string(type(task)))
 
 
-def new_job(huey: Nephew, task: HueyTask, *, chord: str | None = None, follows: bool = False) -> NewJob:
+def new_job(
+    huey: Nephew,
+    task: HueyTask,
+    *,
+    chord: str | None = None,
+    follows: bool = False,
+    parent: str | None = None,
+    relation: str | None = None,
+) -> NewJob:
     """What is stored for a call.
 
     Uniqueness is for calls that stand alone: for a step of a pipeline or a member of a chord no other job can
@@ -47,10 +57,15 @@ def new_job(huey: Nephew, task: HueyTask, *, chord: str | None = None, follows: 
 
     :param chord: the chord whose values it is called with.
     :param follows: whether it is enqueued by the end of another job.
+    :param parent: what it follows from: a job's id, a chord's, or a schedule's name; `relation` says which way.
+        None: the job that is running here, if there is one.
     :raises EncodeError: when an argument cannot be stored; it is named.
-    :raises NephewError: when the priority is not a number.
+    :raises NephewError: when the priority is not a number, or the tags are none.
     """
     options = options_of(task)
+    caller = running.get() if parent is None else None
+    if caller is not None:
+        parent, relation = caller.id, Relation.CALL
     joined = follows or task.on_complete is not None or task.chord_config is not None
     return NewJob(
         id=task.id,
@@ -61,7 +76,38 @@ def new_job(huey: Nephew, task: HueyTask, *, chord: str | None = None, follows: 
         eta=None if task.eta is None else clock.to_epoch(task.eta, huey.utc),
         unique_key=None if options.unique is False or joined else _unique_key(huey, task, options),
         chord=chord,
+        expires_at=expires_epoch(task, huey.utc),
+        parent=parent,
+        relation=relation,
+        member=None if task.chord_config is None else task.chord_config.cid,
+        tags=_tags(task, options, complete=chord is None, lenient=follows),
+        redacted=redaction.places_of(task),
     )
+
+
+def tags_text(tags: tuple[str, ...]) -> str | None:
+    """Tags as they are stored, each between two commas; None: there are none."""
+    return f",{','.join(tags)}," if tags else None
+
+
+def _tags(task: HueyTask, options: TaskOptions, complete: bool, lenient: bool) -> str | None:
+    """A call's tags, as they are stored.
+
+    :param complete: whether all its arguments are there for a function to look at.
+    :param lenient: whether it goes without tags when that function fails: the end of another job hangs on it.
+    """
+    if not callable(options.tags):
+        return tags_text(options.tags)
+    if not complete:
+        return None
+    name = type(task).__name__
+    try:
+        return tags_text(as_tags(name, options.tags(*task.args, **task.kwargs)))
+    except Exception as error:
+        if not lenient:
+            raise
+        log.warning("A job of %s goes without tags; its function for them failed: %r", name, error)
+        return None
 
 
 def _priority(task: HueyTask) -> float:
@@ -111,6 +157,9 @@ def decode(huey: Nephew, claimed: Claimed) -> HueyTask:
         raise UnknownTask(str(error)) from error
     except Exception as error:
         raise DecodeError(f"these bytes are not a job: {error!r}") from error
+    if claimed.expires_at is not None:  # it may have been changed while it waited
+        never = claimed.expires_at == float("inf")
+        task.expires_resolved = None if never else clock.to_naive(claimed.expires_at, huey.utc)
     if claimed.chord is not None:
         task.extend_data(([huey.serializer.deserialize(value) for value in claimed.chord_values],))
     return task
@@ -120,7 +169,8 @@ def _unique_key(huey: Nephew, task: HueyTask, options: TaskOptions) -> str:
     name = task_name(huey, task)
     if callable(options.unique):
         key = repr(options.unique(*task.args, **task.kwargs))
-        if len(key) <= LONGEST_KEY:
+        secrets = redaction.secrets_of(task)
+        if len(key) <= LONGEST_KEY and (secrets is None or secrets.hide(key) == key):
             return f"{name}:{key}"
         return f"{name}:{hashlib.sha256(key.encode(errors='backslashreplace')).hexdigest()}"
     arguments = huey.serializer.serialize(_ordered(_normalized(task)))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from types import MappingProxyType
+from typing import Any, Protocol, TypedDict
 
 from nephew.errors import ConfigError
 
@@ -22,6 +23,12 @@ HUEY_OPTIONS = (
     "expires",
     "timeout",
 )
+
+
+#: The most tags that a job may have, and the most characters of one.
+MOST_TAGS, LONGEST_TAG = 20, 50
+
+_SEVERAL = (tuple, list, set, frozenset)
 
 
 class Given(TypedDict, total=False):
@@ -42,7 +49,21 @@ class Given(TypedDict, total=False):
     retry_on: type[BaseException] | tuple[type[BaseException], ...] | None
     no_retry_on: type[BaseException] | tuple[type[BaseException], ...]
     max_crashes: int | None
+    at_most_once: bool
+    tags: str | Sequence[str] | Callable[..., Any]
+    redact: str | Sequence[str]
     attrs: dict[str, Any]
+
+
+class Owner(Protocol):
+    """A middleware, as far as it owns options of tasks."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Their names and defaults."""
+
+    def check(self, task: str, options: Mapping[str, Any]) -> None:
+        """Refuse unusable ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +78,10 @@ class TaskOptions:
     :ivar retry_on: only these exceptions are retried; None: all.
     :ivar no_retry_on: these exceptions are never retried.
     :ivar max_crashes: how often a job may kill its worker; None: the instance's setting.
+    :ivar tags: words by which its jobs are found, or a function of the call's arguments that returns them.
+    :ivar redact: the arguments whose values are not shown anywhere.
     :ivar attrs: free attributes for Huey's task class.
+    :ivar all: every option of the task by its name: these, Huey's, and those that middleware owns.
     """
 
     queue: str = "default"
@@ -67,25 +91,41 @@ class TaskOptions:
     retry_on: tuple[type[BaseException], ...] | None = None
     no_retry_on: tuple[type[BaseException], ...] = ()
     max_crashes: int | None = None
+    tags: tuple[str, ...] | Callable[..., Any] = ()
+    redact: tuple[str, ...] = ()
     attrs: dict[str, Any] = field(default_factory=dict)
+    all: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def parse(cls, task: str, given: dict[str, Any]) -> TaskOptions:
+    def parse(
+        cls, task: str, given: Mapping[str, Any], hueys: Mapping[str, Any], owners: Sequence[Owner] = ()
+    ) -> TaskOptions:
         """The options given to `@huey.task(...)` for `task`.
 
+        :param hueys: Huey's, as they are in force.
+        :param owners: the middleware, which owns more options.
         :raises ConfigError: for an unknown option (naming the known ones) or an unusable value.
         """
-        known = {known_field.name for known_field in dataclasses.fields(cls)}
+        own = {known.name for known in dataclasses.fields(cls)} - {"all"}
+        owned = {name: default for owner in owners for name, default in owner.options.items()}
         for name in given:
-            if name not in known:
-                raise ConfigError(_unknown(task, name, sorted(known | set(HUEY_OPTIONS))))
-        values = dict(given)
+            if name not in own and name not in owned:
+                raise ConfigError(_unknown(task, name, sorted(own | set(owned) | set(HUEY_OPTIONS))))
+        values = {name: value for name, value in given.items() if name in own}
         for name in ("retry_on", "no_retry_on"):
             if values.get(name) is not None:
                 values[name] = _exceptions(task, name, values[name])
+        if "tags" in values and not callable(values["tags"]):
+            values["tags"] = as_tags(task, values["tags"])
+        if "redact" in values:
+            values["redact"] = _argument_names(task, values["redact"])
         options = cls(**values)
         options._check(task)
-        return options
+        known = {name: getattr(options, name) for name in own} | dict(hueys)
+        complete = MappingProxyType(known | owned | {name: given[name] for name in owned if name in given})
+        for owner in owners:
+            owner.check(task, complete)
+        return dataclasses.replace(options, all=complete)
 
     def _check(self, task: str) -> None:
         if not isinstance(self.queue, str) or not self.queue.strip():
@@ -110,6 +150,31 @@ class TaskOptions:
         if isinstance(error, self.no_retry_on):
             return False
         return self.retry_on is None or isinstance(error, self.retry_on)
+
+
+def as_tags(task: str, given: Any) -> tuple[str, ...]:
+    """Tags as they were given: one text, or several.
+
+    :raises ConfigError: when they cannot be used as tags.
+    """
+    tags = (given,) if isinstance(given, str) else tuple(given or ()) if isinstance(given, _SEVERAL) else None
+    if tags is None or not all(map(_is_tag, tags)) or len(tags) > MOST_TAGS:
+        raise ConfigError(
+            f"task {task}: expected tags to be at most {MOST_TAGS} texts of 1 to {LONGEST_TAG} characters"
+            f" without commas, got {given!r}"
+        )
+    return tuple(dict.fromkeys(tags))
+
+
+def _is_tag(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value.strip()) == len(value) <= LONGEST_TAG and "," not in value
+
+
+def _argument_names(task: str, given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, _SEVERAL) else (None,)
+    if not all(isinstance(name, str) and name.isidentifier() for name in names):
+        raise ConfigError(f"task {task}: expected redact to be names of arguments, got {given!r}")
+    return names
 
 
 def _is_number(value: Any) -> bool:

@@ -9,9 +9,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from huey.api import Task as HueyTask
 from huey.utils import Error
 
-from nephew import endings, presence
+from nephew import endings, fingerprint, presence
 from nephew.backends.records import Claimed, Died, WorkerRecord
 from nephew.endings import Finished
 from nephew.errors import NephewError
@@ -46,6 +47,10 @@ class Reaper:
         orphans = self.huey.backend.release_orphans()
         if orphans:
             log.warning("%d jobs were held by workers that are not registered; they are back in the queue.", orphans)
+        if self.huey.backend.has_lost():
+            heir = self.huey.worker
+            for claimed in self.huey.backend.take_over(heir.number, heir.next_claim()):
+                self._end(claimed, "it is gone")
         return len(dead)
 
     def bury(self, incarnation: str, cause: str, charged: bool = True) -> None:
@@ -118,23 +123,33 @@ class Reaper:
             died.cause,
         )
         for claimed in doomed:
-            self._fail(claimed, died.cause)
+            self._end(claimed, died.cause)
         alive = presence.look(worker.path, worker.incarnation).alive
         if not alive:
             presence.discard(worker.path)
 
+    def _end(self, claimed: Claimed, cause: str) -> None:
+        """A job is not to run again: it has killed its worker too often, or may be begun only once."""
+        if claimed.once:
+            self.huey.settle(endings.lost(self.huey, claimed, self._decoded(claimed), f"its worker ended: {cause}"))
+        else:
+            self._fail(claimed, cause)
+
+    def _decoded(self, claimed: Claimed) -> HueyTask | None:
+        try:
+            return decode(self.huey, claimed)
+        except NephewError:
+            return None
+
     def _fail(self, claimed: Claimed, cause: str) -> None:
-        """A job has killed its worker too often: it ends, with all that hangs on it."""
         reason = f"its worker died {claimed.crashes} times while it was running; the last time: {cause}"
         log.error("Job %s (%s) is failed: %s.", claimed.id, claimed.task, reason)
-        try:
-            task = decode(self.huey, claimed)
-        except NephewError:
-            task = None
+        task = self._decoded(claimed)
         error = Error({"error": reason, "retries": 0, "traceback": reason, "task_id": claimed.id})
         outcome = endings.ended_unrun(self.huey, claimed, task, State.FAILED, reason, error)
         follow_ups = endings.crash_handler(self.huey, task, reason, claimed.attempts)
-        self.huey.settle(Finished(outcome._replace(follow_ups=follow_ups), task))
+        kind = fingerprint.of_crash(claimed.task, cause)
+        self.huey.settle(Finished(outcome._replace(follow_ups=follow_ups, fingerprint=kind), task))
 
 
 def cause_of(exit_code: int | None) -> str:

@@ -1,4 +1,4 @@
-"""The consumer's timekeeper: moves due jobs, writes ticks, looks for dead workers, releases parked jobs."""
+"""The consumer's timekeeper: moves due jobs, writes ticks, and does the chores: dead workers, expiry, pruning."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from huey.consumer import Scheduler as HueyScheduler
 
 from nephew import clock
 from nephew.errors import BackendError, UnknownTask
+from nephew.expiry import Expiry
+from nephew.pruning import Pruner
 from nephew.recovery import Reaper
 from nephew.schedules import Asked, Schedule
 
@@ -29,6 +31,23 @@ SHORTEST = 0.02
 DAY = 86400.0
 #: A new timekeeper looks back this far (seconds): its predecessor may have died just before a tick.
 LOOK_BACK = 60.0
+#: How often (seconds) it looks for jobs that have expired while they were waiting, and for those not kept any longer.
+EXPIRY = 1.0
+PRUNING = 60.0
+
+
+class Chore:
+    """Something that is done every so often, and goes on at the next look while there is more of it to do.
+
+    :ivar what: in words, for the log.
+    :ivar every: seconds.
+    :ivar step: True: there is more to do.
+    :ivar due: when it is to be done next, by the monotonic clock.
+    """
+
+    def __init__(self, what: str, every: float, step: Callable[[], object]) -> None:
+        self.what, self.every, self.step = what, every, step
+        self.due = 0.0
 
 
 class Scheduler(HueyScheduler):
@@ -47,11 +66,20 @@ class Scheduler(HueyScheduler):
     ) -> None:
         super().__init__(huey, stop_flag, interval, periodic)
         self.bell, self._signs_off = bell, signs_off
-        self._reaper = Reaper(huey)
-        self._next_reap = 0.0
+        self._chores = self._all_chores()
         #: For each schedule, when it was looked at and when it will be.
         self._looks: dict[str, tuple[float, float]] = {}
         self._failed = False
+
+    def _all_chores(self) -> list[Chore]:
+        huey, often = self.huey, self.huey.settings.reaper
+        return [
+            Chore("look for dead workers", often, Reaper(huey).reap),
+            # Only what somebody else did not know: bytes that cannot be read here would be parked again.
+            Chore("release parked jobs", often, lambda: huey.unpark_known(UnknownTask.__name__)),
+            Chore("end expired jobs", EXPIRY, Expiry(huey).step),
+            Chore("delete jobs that are not kept any longer", PRUNING, Pruner(huey).step),
+        ]
 
     def loop(self, now: dt.datetime | None = None) -> None:
         """One look, and a sleep until the next thing is due."""
@@ -61,11 +89,11 @@ class Scheduler(HueyScheduler):
         self._try("move due jobs", lambda: self.huey.backend.promote(moment))
         if self.periodic:
             self._try("write ticks", lambda: self.write_ticks(moment))
-        if started >= self._next_reap:
-            self._next_reap = started + self.huey.settings.reaper
-            self._try("look for dead workers", self._reaper.reap)
-            # Only what somebody else did not know: bytes that cannot be read here would be parked again.
-            self._try("release parked jobs", lambda: self.huey.unpark_known(UnknownTask.__name__))
+        for chore in self._chores:
+            if started >= chore.due:
+                chore.due = started + chore.every
+                if self._try(chore.what, chore.step) is True:
+                    chore.due = started
         if now is None:
             self._sleep(started)
 
@@ -75,15 +103,18 @@ class Scheduler(HueyScheduler):
             self._try("sign off", self.huey.sign_off)
         self._try("close the store", self.huey.backend.close)
 
-    def _try(self, what: str, step: Callable[[], Any]) -> None:
+    def _try(self, what: str, step: Callable[[], object]) -> object:
+        """What a step returned; None when it failed."""
         self._failed, before = True, self._failed
         try:
-            step()
+            result = step()
             self._failed = before
+            return result
         except BackendError as error:
             log.warning("Could not %s (%s); trying again within a second.", what, error)
         except Exception:
             log.exception("Could not %s; trying again within a second.", what)
+        return None
 
     def _sleep(self, started: float) -> None:
         if self.stop_flag.wait(SHORTEST):
@@ -105,8 +136,8 @@ class Scheduler(HueyScheduler):
         dues = [] if due is None else [due]
         if self.periodic:
             dues += [following for _, following in self._looks.values()]
-        reap = max(0.0, self._next_reap - time.monotonic())
-        return min([LONGEST, reap, *(max(0.0, moment - now) for moment in dues)])
+        chore = max(0.0, min(chore.due for chore in self._chores) - time.monotonic())
+        return min([LONGEST, chore, *(max(0.0, moment - now) for moment in dues)])
 
     def write_ticks(self, moment: float | None = None) -> int:
         """Enqueue the latest tick of each schedule that has come due; how many were ours to write."""
@@ -133,6 +164,8 @@ class Scheduler(HueyScheduler):
             start = now if written is None else min(now, max(written, now - LOOK_BACK))
             self._looks[name] = (start, _next_look(schedule, start))
         last, following = self._looks[name]
+        if now < last:  # the clock was set back; what was enqueued before is not enqueued again
+            self._looks[name] = last, following = now, _next_look(schedule, now)
         return None if following > now else _latest(schedule, last, now)
 
 

@@ -6,13 +6,31 @@ The only module that reads `NEPHEW_*`. Read once, validated whole, frozen.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
+from nephew import clock
 from nephew.errors import ConfigError
 
 DAY = 86400.0
+
+
+class Keep(NamedTuple):
+    """Which ended jobs of one state are kept: those that ended less than `seconds` ago, the latest `most`.
+
+    None: no limit of that kind.
+    """
+
+    seconds: float | None = None
+    most: int | None = None
+
+
+WEEK, MONTH = Keep(7 * DAY), Keep(30 * DAY)
+
+#: How a `Keep` is written.
+KEPT = "a time such as 7d, a number such as 1000 jobs, both (30d, 1000 jobs), or forever"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +57,10 @@ class Settings:
     warn_bytes: int = 1 << 20
     #: Arguments and results larger than this are refused.
     max_bytes: int = 16 << 20
+    #: Longer arguments and results are cut where people look at jobs, and left out of lists.
+    result_shown: int = 4096
+    #: How many lines of an attempt's own logging are kept, the last ones; 0: none.
+    log_lines: int = 200
     #: Reading a result deletes it, as Huey does.
     results_read_once: bool = False
     #: Migrate the tables when a consumer starts (SQLite always does).
@@ -49,6 +71,14 @@ class Settings:
     log: str = "text"
     #: Folder for the small files by which workers of one host see each other; empty: chosen by the backend.
     run_dir: str = ""
+    #: How long the record of a job that succeeded is kept, its result with it.
+    keep_succeeded: Keep = WEEK
+    #: How long the record of a job that failed is kept.
+    keep_failed: Keep = MONTH
+    #: How long the record of a job that was cancelled is kept.
+    keep_cancelled: Keep = MONTH
+    #: How long the record of a job that expired is kept.
+    keep_expired: Keep = MONTH
 
     @classmethod
     def load(cls, environ: Mapping[str, str], options: Mapping[str, Any]) -> Settings:
@@ -81,7 +111,7 @@ class Settings:
         for name in ("lease", "heartbeat", "reaper", "max_crashes", "prefetch", "max_bytes"):
             if getattr(self, name) <= 0:
                 found.append(f"expected {name} to be greater than 0, got {getattr(self, name)}")
-        for name in ("drain", "prefetch_seconds", "settle_after", "warn_bytes"):
+        for name in ("drain", "prefetch_seconds", "settle_after", "warn_bytes", "result_shown", "log_lines"):
             if getattr(self, name) < 0:
                 found.append(f"expected {name} to be 0 or more, got {getattr(self, name)}")
         if self.lease <= self.heartbeat > 0:
@@ -104,11 +134,17 @@ class InstanceOptions(TypedDict, total=False):
     settle_after: float
     warn_bytes: int
     max_bytes: int
+    result_shown: int
+    log_lines: int
     results_read_once: bool
     auto_migrate: bool
     queues: Sequence[str]
     log: str
     run_dir: str
+    keep_succeeded: Keep | float | str
+    keep_failed: Keep | float | str
+    keep_cancelled: Keep | float | str
+    keep_expired: Keep | float | str
     results: bool
     store_none: bool
     utc: bool
@@ -132,6 +168,8 @@ def _convert(given: Any, default: Any) -> Any:
         return _number(given, int, "a whole number")
     if isinstance(default, float):
         return _number(given, float, "a number of seconds")
+    if isinstance(default, Keep):
+        return as_keep(given)
     if isinstance(default, tuple):
         return _words(given)
     if not isinstance(given, str):
@@ -168,6 +206,43 @@ def _words(given: Any) -> tuple[str, ...]:
         return tuple(word.strip() for word in words if word.strip())
     except (AttributeError, TypeError):
         raise ValueError("names, separated by commas") from None
+
+
+def as_keep(given: Any) -> Keep:
+    """What is to be kept, from a number of seconds or a text such as `7d`, `30d, 1000 jobs` or `forever`.
+
+    :raises ValueError: saying what was expected.
+    """
+    if isinstance(given, str):
+        return _read_keep(given)
+    keep = given if isinstance(given, Keep) else Keep(given)
+    if not (_is_limit(keep.seconds, int | float) and _is_limit(keep.most, int)):
+        raise ValueError(KEPT)
+    return keep
+
+
+def _read_keep(text: str) -> Keep:
+    if text.strip().lower() == "forever":
+        return Keep()
+    limits: dict[str, Any] = {}
+    for part in text.split(","):
+        count = re.fullmatch(r"\s*(\d+)\s+jobs?\s*", part)
+        limit = {"most": int(count[1])} if count else {"seconds": _seconds(part)}
+        if limits.keys() & limit.keys():
+            raise ValueError(KEPT)
+        limits |= limit
+    return Keep(**limits)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return clock.seconds(text)
+    except ValueError:
+        raise ValueError(KEPT) from None
+
+
+def _is_limit(value: Any, kind: Any) -> bool:
+    return value is None or (isinstance(value, kind) and not isinstance(value, bool) and 0 <= value < float("inf"))
 
 
 def url_from(environ: Mapping[str, str]) -> str | None:

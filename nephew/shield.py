@@ -1,38 +1,115 @@
-"""Holds back what would interrupt a thread (a timeout, a shutdown) while it is inside a step of the store.
+"""Decides when a thread may be struck by an exception from outside: a timeout, a cancel, a shutdown.
 
-An exception that strikes between a BEGIN and the place where somebody knows of it would leave a transaction
-open that nobody ends.
+Only while it runs the user's own code. What strikes inside a step of the store waits until that is over: between a
+BEGIN and the place where somebody knows of it, it would leave a transaction open that nobody ends. What strikes as
+the user's code ends is dropped: the engine's own code is never struck.
 """
 
 from __future__ import annotations
 
+import ctypes
 import threading
+from collections.abc import Callable
 from types import TracebackType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-class Shield(threading.local):
-    """Each thread's own: how deep it is inside steps, and what has struck meanwhile."""
+class Shield:
+    """One thread's (or greenlet's).
+
+    :ivar exposed: the job whose code is being run, which alone may be struck.
+    """
 
     def __init__(self) -> None:
-        self.depth = 0
-        self.pending: BaseException | None = None
+        self.exposed: object | None = None
+        self._steps = 0
+        self._waiting: BaseException | None = None
+        self._aimed: tuple[object, BaseException] | None = None
+        self._lock = threading.Lock()
+
+    # -- by the thread itself -----------------------------------------------------------------------
+    def expose(self, job: object, run: Callable[[], T]) -> T:
+        """Call `run`, the code of `job`; what strikes it meanwhile is raised inside."""
+        self.exposed = job
+        try:
+            return run()
+        finally:
+            while self.exposed is not None:
+                try:
+                    with self._lock:
+                        self.exposed = self._waiting = self._aimed = None
+                    _pass()
+                except BaseException:
+                    pass  # it struck as the code ended; nothing can after this
 
     def __enter__(self) -> None:
-        self.depth += 1
+        """A step of the store begins."""
+        if self.exposed is None:
+            self._steps += 1
+            return
+        before = self._steps
+        try:
+            with self._lock:
+                self._steps = before + 1
+            _pass()  # what struck before the lock was taken is raised here, and no later
+        except BaseException:
+            self._steps = before
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.depth -= 1
-        if not self.depth and self.pending is not None:
-            struck, self.pending = self.pending, None
+        self._steps -= 1
+        if not self._steps and self._waiting is not None:
+            struck, self._waiting = self._waiting, None
             raise struck
 
     def strike(self, error: BaseException) -> None:
-        """Raise `error` now, or as soon as the step that is under way has ended. For signal handlers."""
-        if not self.depth:
+        """For signal handlers: raise `error` here, unless the thread is covered or inside a step."""
+        if self.exposed is not None and not self.hold(error):
             raise error
-        self.pending = error
+
+    def hold(self, error: BaseException) -> bool:
+        """Keep an error until the step that is under way is over; False when there is none."""
+        if self._steps:
+            self._waiting = error
+        return self._steps > 0
+
+    def strike_as_aimed(self) -> None:
+        """For signal handlers: raise what somebody has aimed at the job that is exposed."""
+        aimed, self._aimed = self._aimed, None
+        if aimed is not None and aimed[0] is self.exposed:
+            self.strike(aimed[1])
+
+    # -- by others ----------------------------------------------------------------------------------
+    def aim(self, job: object, error: BaseException) -> None:
+        """Leave an error for a signal handler of the thread to raise."""
+        self._aimed = job, error
+
+    def strike_thread(self, ident: int, job: object, error: BaseException) -> None:
+        """Raise an exception of `error`'s class in another thread, if `job` is exposed there.
+
+        It comes up between two steps of the interpreter; a call into C has to return first.
+        """
+        with self._lock:
+            if self.exposed is job and not self.hold(error):
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(type(error)))
 
 
-shield = Shield()
+def _pass() -> None:
+    """A call: where the interpreter raises what another thread has set."""
+
+
+class _Mine(threading.local):
+    def __init__(self) -> None:
+        self.shield = Shield()
+
+
+_mine = _Mine()
+
+
+def my_shield() -> Shield:
+    """The calling thread's own."""
+    return _mine.shield

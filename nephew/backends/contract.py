@@ -7,7 +7,8 @@ seconds. Every method that writes is one atomic step.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from nephew.backends.records import (
@@ -17,8 +18,8 @@ from nephew.backends.records import (
     Claimed,
     Died,
     Enqueued,
+    Failures,
     Filter,
-    Keep,
     LockRow,
     LogLines,
     NewJob,
@@ -26,8 +27,10 @@ from nephew.backends.records import (
     Row,
     Schema,
     Settled,
+    Transaction,
     WorkerRecord,
 )
+from nephew.errors import NephewError
 
 
 class Backend(ABC):
@@ -39,6 +42,10 @@ class Backend(ABC):
     description: str
     #: Whether other processes see the same jobs.
     shared: bool
+    #: Whether an open transaction keeps all others from writing.
+    one_writer: bool
+    #: Whether a transaction is undone when others write to a row that it writes later.
+    snapshots: bool
     #: Whether workers must send heartbeats (SQLite's workers are all on one host: the file lock is enough).
     heartbeats: bool
 
@@ -62,6 +69,44 @@ class Backend(ABC):
     @abstractmethod
     def in_transaction(self) -> bool:
         """Whether the calling thread is inside a transaction of the application's own."""
+
+    @abstractmethod
+    def inside(self, connection: Any) -> AbstractContextManager[None]:
+        """Write within the transaction of a connection of the application's own, for the calling thread.
+
+        :raises ConfigError: when it is no connection to the database that the jobs are in.
+        :raises NephewError: when no transaction is open on it, or another one is open here.
+        """
+
+    @abstractmethod
+    def begin(self) -> Transaction:
+        """Begin a transaction on the calling thread, which all belongs to that the thread writes from here on.
+
+        The application's own use of the same Peewee database, and of the transaction's connection, included.
+        """
+
+    @abstractmethod
+    def trouble(self, transaction: Transaction) -> NephewError | None:
+        """Why a job's transaction cannot be committed as it is now; None: it can."""
+
+    @abstractmethod
+    def conclude(self, worker: int, outcome: Outcome) -> Settled:
+        """Apply an outcome within the transaction that was begun here, if the claim holds; it counts once committed."""
+
+    @abstractmethod
+    def commit(self, transaction: Transaction) -> None:
+        """Commit it.
+
+        :raises BackendError: when it was not committed, or when the answer is lost and nobody knows.
+        """
+
+    @abstractmethod
+    def roll_back(self, transaction: Transaction) -> bool:
+        """Undo it, as far as it is not committed; False when its connection had been lost."""
+
+    @abstractmethod
+    def is_conflict(self, error: BaseException) -> bool:
+        """Whether an error means that a transaction was undone for the sake of another, and may be tried again."""
 
     @abstractmethod
     def now(self) -> float:
@@ -176,8 +221,12 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def has_lost(self) -> bool:
+        """Whether there are jobs that may begin only once, were begun, and whose worker is gone."""
+
+    @abstractmethod
     def take_over(self, heir: int, claim: int) -> list[Claimed]:
-        """Claim the jobs that may begin only once, were begun, and whose worker is gone, to be failed."""
+        """Claim the jobs that `has_lost` means, to be failed."""
 
     @abstractmethod
     def heartbeat(self, incarnations: Sequence[str]) -> None:
@@ -210,8 +259,17 @@ class Backend(ABC):
         """A job's record."""
 
     @abstractmethod
-    def rows(self, wanted: Filter = EVERY, limit: int | None = 100, oldest_first: bool = False) -> list[Row]:
-        """Records of jobs, the latest first."""
+    def rows(
+        self,
+        wanted: Filter = EVERY,
+        limit: int | None = 100,
+        oldest_first: bool = False,
+        longest: int | None = None,
+    ) -> list[Row]:
+        """Records of jobs, the latest first.
+
+        :param longest: payloads and results of more bytes are left out: they are empty. None: all are whole.
+        """
 
     @abstractmethod
     def count(self, wanted: Filter) -> int:
@@ -224,6 +282,10 @@ class Backend(ABC):
     @abstractmethod
     def relatives(self, job_id: str) -> tuple[list[str], list[str]]:
         """The ids of the jobs that a job follows from, and of those that follow from it."""
+
+    @abstractmethod
+    def failures(self, task: str | None = None, limit: int = 100) -> list[Failures]:
+        """Failed jobs by their fingerprints, the most frequent first."""
 
     @abstractmethod
     def logs(self, job_id: str) -> list[LogLines]:
@@ -305,17 +367,42 @@ class Backend(ABC):
 
     @abstractmethod
     def delete_jobs(self, ids: Sequence[str], ended: bool = False) -> int:
-        """Delete jobs and all that belongs to them; how many. With `ended`, only those that have ended."""
+        """Delete jobs and all that belongs to them; how many.
+
+        :param ended: only those that have ended or are parked.
+        """
 
     @abstractmethod
-    def prune(self, keep: Mapping[str, Keep], after: int = 0, limit: int = 500) -> tuple[int, int | None]:
-        """Delete ended jobs that are not to be kept, in one small step.
+    def latest(self, state: str, below: int | None = None, limit: int = 500) -> tuple[list[int], int | None]:
+        """The places of jobs that ended in this state, the latest first, from one small look.
 
-        :param keep: by state, which are kept; a state that is not named keeps all.
-        :param after: the place behind which the step begins, as the step before told it.
-        :param limit: the most that it deletes.
-        :returns: how many were deleted, and where the next step begins; None: there is nothing more to look at.
+        :param below: look before this place; None: from the end.
+        :param limit: the most rows looked at, of whatever job.
+        :returns: the places, and below which to look next; None: there are no more.
         """
+
+    @abstractmethod
+    def outdated(
+        self, state: str, before: float, upto: int, after: int = 0, limit: int = 500
+    ) -> tuple[list[int], int | None]:
+        """The places of jobs that ended in this state too long ago, or are too many, from one small look.
+
+        It ends at the first row that is too young for anything behind it to be outdated.
+
+        :param before: those that ended before this moment,
+        :param upto: and those up to this place.
+        :param after: look behind this place.
+        :param limit: the most rows looked at, of whatever job.
+        :returns: the places, and behind which to look next; None: nothing there is outdated.
+        """
+
+    @abstractmethod
+    def delete_ended(self, places: Sequence[int]) -> int:
+        """Delete the jobs at these places with all that belongs to them, where they are still ended; how many."""
+
+    @abstractmethod
+    def tidy(self, limit: int = 500) -> int:
+        """Delete data whose time is over, and ticks that are long past; how many, at most `limit` of each."""
 
     @abstractmethod
     def flush(self, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nephew.job import State
 
@@ -67,25 +67,34 @@ class Claimed(NamedTuple):
     revokes: dict[str, bytes] = {}
 
 
-class ChordMark(NamedTuple):
-    """One member of a chord has ended with `value`; the last one enqueues the callback."""
-
-    cid: str
-    position: int
-    size: int
-    value: bytes
-    callback: NewJob
-
-
 class Never(NamedTuple):
-    """A step of a pipeline that will not run, because one before it ended badly."""
+    """A step of a pipeline that will not run, because one before it ended badly. See `NewJob`."""
 
     id: str
     task: str
     queue: str
     payload: bytes
-    result: bytes | None
-    reason: str
+    result: bytes | None = None
+    reason: str = ""
+    parent: str | None = None
+    relation: str | None = None
+    member: str | None = None
+    tags: str | None = None
+    redacted: str | None = None
+
+
+class ChordMark(NamedTuple):
+    """One member of a chord has ended with `value`; the last one enqueues the callback.
+
+    :ivar never: stands for a callback that is not to be enqueued.
+    """
+
+    cid: str
+    position: int
+    size: int
+    value: bytes
+    callback: NewJob | None
+    never: Never | None = None
 
 
 class LogLines(NamedTuple):
@@ -140,6 +149,19 @@ class Outcome(NamedTuple):
     forget: tuple[str, ...] = ()
     fingerprint: str | None = None
     log: LogLines | None = None
+
+
+class Transaction(NamedTuple):
+    """A job's own transaction, on the thread that runs the job.
+
+    :ivar connection: the driver's connection that it is open on.
+    :ivar scope: what the backend ends it with.
+    :ivar depth: how many transactions were open, one in another, once it was begun.
+    """
+
+    connection: Any
+    scope: Any
+    depth: int
 
 
 class Settled(NamedTuple):
@@ -211,6 +233,7 @@ class Row(NamedTuple):
     redacted: str | None
     fingerprint: str | None
     cancelling: str | None
+    chord: str | None = None
 
 
 class Filter(NamedTuple):
@@ -218,7 +241,7 @@ class Filter(NamedTuple):
 
     :ivar states: in one of these.
     :ivar tag: with this tag.
-    :ivar error: with this text in their error, or this fingerprint.
+    :ivar error: with this text in their error; `fingerprint`: with this one.
     :ivar before: enqueued before this moment.
     :ivar after: enqueued at this moment or later.
     """
@@ -228,12 +251,31 @@ class Filter(NamedTuple):
     queue: str | None = None
     tag: str | None = None
     error: str | None = None
+    fingerprint: str | None = None
     before: float | None = None
     after: float | None = None
 
 
 #: All jobs.
 EVERY = Filter()
+
+
+class Failures(NamedTuple):
+    """Failed jobs with one fingerprint.
+
+    :ivar fingerprint: None: those of which none is known.
+    :ivar jobs: how many they are.
+    :ivar last_at: when the last of them ended.
+    :ivar id: the latest of them, with its task and error.
+    """
+
+    fingerprint: str | None
+    jobs: int
+    last_at: float
+    id: str
+    task: str
+    error: str | None
+    result: bytes | None
 
 
 class Change(NamedTuple):
@@ -246,16 +288,6 @@ class Change(NamedTuple):
     queue: str | None = None
     eta: float | None = None
     expires_at: float | None = None
-
-
-class Keep(NamedTuple):
-    """Which ended jobs of one state are kept: those that ended less than `seconds` ago, the latest `most`.
-
-    None: no limit of that kind.
-    """
-
-    seconds: float | None = None
-    most: int | None = None
 
 
 class AttemptRow(NamedTuple):

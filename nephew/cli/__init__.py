@@ -11,8 +11,10 @@ import huey
 from huey.exceptions import HueyException
 
 from nephew.cli.application import Selected, app_option
+from nephew.cli.bulk import cancel, delete, rerun, retry
 from nephew.cli.check import check
 from nephew.cli.consumer import run
+from nephew.cli.importing import import_jobs
 from nephew.cli.jobs import jobs
 from nephew.cli.locks import locks
 from nephew.cli.output import without_passwords
@@ -43,8 +45,10 @@ def nephew(context: click.Context) -> None:
     context.ensure_object(Selected)
 
 
-for command in (run, migrate, check, status, jobs, tasks, call, locks):
+for command in (run, migrate, check, status, jobs, tasks, call, locks, import_jobs):
     nephew.add_command(command)
+for command in (retry, rerun, cancel, delete):
+    jobs.add_command(command)
 
 
 def main() -> None:

@@ -1,42 +1,37 @@
-"""`nephew jobs`: list and show them, run them again, cancel them."""
+"""`nephew jobs`: list and show them, and the ways in which they failed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nephew import Nephew, clock
 from nephew.cli import record
 from nephew.cli.application import with_huey
+from nephew.cli.filters import filter_options
 from nephew.cli.output import clean, json_option, period, print_json
 from nephew.cli.tables import NARROW, print_table, width
-from nephew.job import Job, State
+from nephew.job import Job
+from nephew.selection import Wanted
 
-ids_argument = click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+if TYPE_CHECKING:
+    from nephew.backends.records import Failures
 
 
 @click.group()
 def jobs() -> None:
-    """Look at jobs, run them again, cancel them."""
+    """Look at jobs, run them again, cancel and delete them."""
 
 
 @jobs.command("list")
-@click.option(
-    "-s", "--state", "states", multiple=True, type=click.Choice(list(map(str, State))), metavar="STATE",
-    help=f"Only these; may be repeated. One of {', '.join(State)}.",
-)  # fmt: skip
-@click.option("-T", "--task", metavar="NAME", help="Only jobs of this task; the last part of its name will do.")
-@click.option("-q", "--queue", metavar="NAME", help="Only jobs of this queue.")
+@filter_options
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many.")
 @json_option
 @with_huey
-def list_jobs(
-    huey: Nephew, states: tuple[str, ...], task: str | None, queue: str | None, limit: int, as_json: bool
-) -> None:
+def list_jobs(huey: Nephew, wanted: Wanted, limit: int, as_json: bool) -> None:
     """List jobs, the latest first."""
-    found = huey.jobs(state=states or None, task=task, queue=queue, limit=limit + 1)
+    found = huey.inspection.jobs(limit + 1, **wanted)
     more, found = len(found) > limit, found[:limit]
     if as_json:
         print_json([record.summary(job) for job in found])
@@ -64,73 +59,66 @@ def _row(job: Job) -> tuple[Any, ...]:
 
 
 def _age(job: Job) -> str:
-    if job.enqueued_at is None:
-        return ""
-    return period(max(0.0, clock.now() - job.enqueued_at.timestamp()))
+    return "" if job.enqueued_at is None else _ago(job.enqueued_at.timestamp())
+
+
+def _ago(moment: float) -> str:
+    return period(max(0.0, clock.now() - moment))
 
 
 @jobs.command()
 @click.argument("job_id", metavar="ID")
+@click.option("-l", "--logs", "with_logs", is_flag=True, help="What its function has logged, too.")
 @json_option
 @with_huey
-def show(huey: Nephew, job_id: str, as_json: bool) -> None:
-    """Show all that is known of a job: arguments, attempts, crashes, progress, result."""
+def show(huey: Nephew, job_id: str, with_logs: bool, as_json: bool) -> None:
+    """Show all that is known of a job: arguments, family, attempts, crashes, progress, result."""
     job = huey.job(job_id)
     if job is None:
-        raise click.ClickException(_unknown(job_id))
+        raise click.ClickException(unknown(job_id))
+    logs = huey.logs(job_id) if with_logs else None
     if as_json:
-        print_json(record.whole(job))
+        print_json(record.whole(job, logs))
     else:
-        record.show(job)
+        record.show(job, huey.settings.result_shown, logs or ())
+    if logs == [] and not as_json:
+        click.echo("\nNothing was logged.", err=True)
 
 
 @jobs.command()
-@ids_argument
+@click.option("-T", "--task", metavar="NAME", help="Only jobs of this task; the last part of its name will do.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many.")
+@json_option
 @with_huey
-def retry(huey: Nephew, job_ids: tuple[str, ...]) -> None:
-    """Put ended or parked jobs back into the queue; their earlier attempts stay in the record."""
-    _each(huey, job_ids, huey.retry, "is back in the queue", _not_retried)
+def errors(huey: Nephew, task: str | None, limit: int, as_json: bool) -> None:
+    """List the failed jobs by kind of failure, the most frequent first.
 
-
-@jobs.command()
-@ids_argument
-@with_huey
-def cancel(huey: Nephew, job_ids: tuple[str, ...]) -> None:
-    """End jobs that wait or are parked, with what would follow from them."""
-    _each(huey, job_ids, huey.cancel, "is cancelled", _not_cancelled)
-
-
-def _each(
-    huey: Nephew,
-    job_ids: tuple[str, ...],
-    step: Callable[[str], bool],
-    done: str,
-    refusal: Callable[[Job], str],
-) -> None:
-    """Do it to every job that can be found; exit with 1 if it was refused for any."""
-    refused = False
-    for job_id in job_ids:
-        if huey.job(job_id) is not None and step(job_id):
-            click.echo(f"Job {clean(job_id)} {done}.")
-            continue
-        refused = True
-        job = huey.job(job_id)
-        click.echo(f"Error: {_unknown(job_id) if job is None else refusal(job)}", err=True)
-    if refused:
+    `nephew jobs list --error FINGERPRINT` shows those of one kind.
+    """
+    kinds = huey.inspection.failures(task, limit)
+    if as_json:
+        print_json([_kind(kind) for kind in kinds])
+    elif kinds:
+        rows = [(k.fingerprint or "unknown", k.jobs, _ago(k.last_at), k.task, k.error) for k in kinds]
+        columns = ("FINGERPRINT", "JOBS", "LAST", "TASK", "EXAMPLE")
+        print_table(columns, rows, whole=("FINGERPRINT", "JOBS", "LAST"), cut=("TASK", "EXAMPLE"))
+    else:
+        click.echo("No job has failed.", err=True)
+    if not kinds:
         raise click.exceptions.Exit(1)
 
 
-def _unknown(job_id: str) -> str:
+def _kind(kind: Failures) -> dict[str, Any]:
+    return {
+        "fingerprint": kind.fingerprint,
+        "jobs": kind.jobs,
+        "last_at": clock.at(kind.last_at),
+        "task": kind.task,
+        "error": kind.error,
+        "id": kind.id,
+    }
+
+
+def unknown(job_id: str) -> str:
+    """What is said of a job that there is none of."""
     return f"there is no job {clean(job_id)} here"
-
-
-def _not_retried(job: Job) -> str:
-    if not job.ended and job.state != State.PARKED:
-        return f"job {job.id} is {job.state}; only an ended or parked job can be put back into the queue"
-    return f"job {job.id} was not put back: an unfinished job has its unique key ({clean(job.unique_key)})"
-
-
-def _not_cancelled(job: Job) -> str:
-    if job.ended:
-        return f"job {job.id} has ended already: it is {job.state}"
-    return f"job {job.id} is {job.state} and a worker has it; only a waiting job can be cancelled"

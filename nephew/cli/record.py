@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import indent
 from typing import Any
 
 import click
 
 from nephew.cli.output import COLOURS, clean, moment, one_line, period, plain
-from nephew.job import Attempt, Job, State
+from nephew.job import Attempt, AttemptLog, Job, State
 
-#: Longer arguments and results are cut for people; JSON has them whole.
-SHOWN_CHARACTERS = 4096
+#: What a list does not read.
+UNREAD = ("attempts", "traceback", "parents", "children")
 
 
 def summary(job: Job) -> dict[str, Any]:
-    """The record for a list, as JSON: without its attempts, which a list does not read."""
+    """The record for a list, as JSON: without what a list does not read."""
     known: dict[str, Any] = plain(job)
-    return {key: value for key, value in known.items() if key not in ("attempts", "traceback")}
+    return {key: value for key, value in known.items() if key not in UNREAD}
 
 
-def whole(job: Job) -> dict[str, Any]:
-    """The record as JSON, with how many seconds each attempt took."""
+def whole(job: Job, logs: Sequence[AttemptLog] | None = None) -> dict[str, Any]:
+    """The record as JSON, with how many seconds each attempt took, and what they logged if it is given."""
     known: dict[str, Any] = plain(job)
+    if logs is not None:
+        known["logs"] = plain(logs)
     for told, attempt in zip(known["attempts"], job.attempts, strict=True):
         told["duration"] = attempt.duration
     return known
@@ -47,27 +49,36 @@ def about(job: Job) -> str:
     return job.reason or job.error or took
 
 
-def show(job: Job) -> None:
-    """Print a record."""
+def show(job: Job, most: int, logs: Sequence[AttemptLog] = ()) -> None:
+    """Print a record.
+
+    :param most: arguments and results of more characters are cut.
+    """
     state = click.style(job.state, fg=COLOURS.get(job.state))
     click.echo(f"Job {clean(job.id)} is {state}")
-    for label, text in _facts(job):
+    for label, text in _facts(job, most):
         if text:
-            click.echo(f"  {label + ':':<11} {text}")
+            click.echo(f"  {label + ':':<12} {text}")
     for attempt in job.attempts:
         click.echo()
         _show_attempt(attempt)
+    for log in logs:
+        click.echo()
+        _show_log(log)
     told = any(attempt.error == job.error for attempt in job.attempts)
     if job.error and not told:
         click.echo(f"\nError: {clean(job.error)}")
 
 
-def _facts(job: Job) -> Iterator[tuple[str, str]]:
+def _facts(job: Job, most: int) -> Iterator[tuple[str, str]]:
     yield "task", clean(job.task)
-    yield "arguments", _arguments(job)
+    yield "arguments", _arguments(job, most)
     yield "queue", clean(job.queue)
     yield "priority", f"{job.priority:g}" if job.priority else ""
     yield "unique key", one_line(job.unique_key or "")
+    yield "tags", clean(", ".join(job.tags))
+    yield "follows", clean(f"{', '.join(job.parents)} ({job.relation})") if job.parents else ""
+    yield "followed by", clean(", ".join(job.children))
     yield "enqueued", moment(job.enqueued_at)
     yield "due", moment(job.eta)
     yield "expires", moment(job.expires)
@@ -77,14 +88,15 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
     yield "progress", _progress(job)
     yield "crashes", f"{job.crashes} (its worker died while it was running)" if job.crashes else ""
     yield "reason", clean(job.reason or "")
-    yield "result", _cut(repr(job.result)) if job.state == State.SUCCEEDED else ""
+    yield "fingerprint", job.fingerprint or ""
+    yield "result", _cut(repr(job.result), most) if job.state == State.SUCCEEDED else ""
 
 
-def _arguments(job: Job) -> str:
+def _arguments(job: Job, most: int) -> str:
     if job.args is None or job.kwargs is None:
         return "(cannot be read)"
     given = [*map(repr, job.args), *(f"{name}={value!r}" for name, value in job.kwargs.items())]
-    return _cut(", ".join(given) or "none")
+    return _cut(", ".join(given) or "none", most)
 
 
 def _progress(job: Job) -> str:
@@ -113,8 +125,16 @@ def _runs(attempt: Attempt) -> bool:
     return attempt.finished_at is None and not attempt.error
 
 
-def _cut(text: str) -> str:
+def _show_log(log: AttemptLog) -> None:
+    before = f", the last {len(log.lines)} of {len(log.lines) + log.dropped:,} lines" if log.dropped else ""
+    click.echo(f"Attempt {log.attempt} logged{before}:")
+    for line in log.lines:
+        when = line.time.strftime("%H:%M:%S.%f")[:-3]
+        click.echo(indent(clean(f"{when} {line.level} {line.logger}: {line.text}"), "  "))
+
+
+def _cut(text: str, most: int) -> str:
     text = one_line(text)
-    if len(text) <= SHOWN_CHARACTERS:
+    if len(text) <= most:
         return text
-    return f"{text[:SHOWN_CHARACTERS]}… ({len(text):,} characters; --json has them all)"
+    return f"{text[:most]}… ({len(text):,} characters; --json has them all)"

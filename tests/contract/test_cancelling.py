@@ -8,11 +8,11 @@ import pytest
 from huey.api import chord
 from huey.exceptions import TaskException
 
-from nephew import Nephew, current_job
+from nephew import JobCancelled, Nephew, current_job
 from nephew.errors import JobEnded
 from nephew.job import State
 from tests.contract.conftest import Work
-from tests.contract.jobs import Hand, fails
+from tests.contract.jobs import Hand, again, fails, given_back
 
 HOUR = 3600
 
@@ -91,20 +91,67 @@ def test_a_cancelled_job_ends_with_its_pipeline_its_chord_member_and_its_key(hue
     assert not step("cancelled").duplicate
 
 
-def test_a_job_can_be_cancelled_while_it_waits_and_not_afterwards(huey: Nephew, work: Work):
+def test_a_job_can_be_cancelled_until_it_has_ended(huey: Nephew, work: Work):
     task = huey.task()(lambda: None)
     waiting, scheduled, ended = task(), task.schedule(delay=HOUR), task.schedule(delay=-1)
-    hand = Hand(huey.backend)
-    held = task()
-    hand.claim(ids=[held.id])
-
-    early = [result.cancel() for result in (waiting, scheduled, held)]
     work(huey)
 
-    assert early == [True, True, False]
-    assert ended.state == "succeeded" and not ended.cancel()
-    assert not waiting.cancel()
+    early = [result.cancel() for result in (task(), scheduled)]
+
+    assert early == [True, True]
+    assert [waiting.state, scheduled.state, ended.state] == ["succeeded", "cancelled", "succeeded"]
+    assert not any(result.cancel() for result in (waiting, scheduled, ended))
     assert not huey.cancel("unknown")
+
+
+def test_a_job_that_a_worker_holds_is_cancelled_by_whoever_takes_it_next(huey: Nephew, work: Work):
+    ran: list[int] = []
+    task = huey.task()(lambda: ran.append(1))
+    hand, held = Hand(huey.backend), task()
+    (claimed,) = hand.claim(ids=[held.id])
+
+    told = huey.cancel(held.id, "not wanted any more")
+    asked = huey.backend.asked_to_stop(hand.number)
+    hand.settle(given_back(claimed))
+    work(huey)
+
+    assert told
+    assert asked == [(claimed.seq, claimed.claim, "not wanted any more")]
+    assert (ran, held.state, huey.job(held.id).reason) == ([], "cancelled", "not wanted any more")
+
+
+def test_a_job_that_is_to_end_does_not_wait_for_its_next_attempt(huey: Nephew, work: Work):
+    hand = Hand(huey.backend)
+    task = huey.task(name="task", retries=1)(fails)
+    held = task()
+    (claimed,) = hand.claim(ids=[held.id])
+
+    huey.cancel(held.id)
+    hand.settle(again(claimed, state=State.RETRYING, eta=huey.backend.now() + HOUR, payload=claimed.payload))
+    work(huey)
+
+    assert (held.state, huey.job(held.id).reason) == ("cancelled", "cancelled by request")
+
+
+def test_a_job_run_by_hand_can_ask_whether_it_was_cancelled(huey: Nephew):
+    heard: list[str] = []
+
+    @huey.task()
+    def cancels_itself() -> str:
+        current_job().raise_if_cancelled()
+        huey.cancel(current_job().id, "by itself")
+        try:
+            current_job().raise_if_cancelled()
+        except JobCancelled as error:
+            heard.append(str(error))
+            raise
+        return "never"
+
+    result = cancels_itself()
+    value = huey.execute(huey.dequeue())
+
+    assert (value, heard) == (None, ["by itself"])
+    assert (result.state, huey.job(result.id).reason) == ("cancelled", "by itself")
 
 
 def test_a_pipeline_that_fails_cancels_its_later_steps_with_the_error_as_their_result(huey: Nephew, work: Work):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import time
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -12,8 +11,9 @@ from huey.exceptions import TaskTimeout
 
 from nephew import Nephew
 from nephew.endings import Finished, given_back
-from nephew.environments import Processes
-from nephew.shield import Shield
+from nephew.errors import JobCancelled
+from nephew.shield import Shield, my_shield
+from nephew.stops import by_exception
 from tests.contract.jobs import succeeded
 
 
@@ -112,32 +112,74 @@ def test_an_enqueue_that_is_repeated_after_a_lost_reply_does_not_revive_what_has
 def test_what_strikes_inside_a_step_is_raised_when_the_step_has_ended():
     shield, steps = Shield(), []
 
-    with pytest.raises(TaskTimeout), shield:
+    def code() -> None:
         with shield:
-            shield.strike(TaskTimeout("now"))
-            steps.append("inner")
-        steps.append("outer")
+            with shield:
+                shield.strike(TaskTimeout("now"))
+                steps.append("inner")
+            steps.append("outer")
+        steps.append("after")
+
+    with pytest.raises(TaskTimeout):
+        shield.expose(object(), code)
 
     assert steps == ["inner", "outer"]
-    with pytest.raises(TaskTimeout):
-        shield.strike(TaskTimeout("outside"))
+    shield.strike(TaskTimeout("the engine's own code is not struck"))
 
 
 def test_a_timeout_that_strikes_inside_a_step_leaves_no_transaction_open(huey: Nephew):
     seen: list[str] = []
+    job = object()
+    stop = by_exception()
 
     def slow_step(run: Callable[..., object]) -> str:
         run("SELECT 1")
-        until = time.monotonic() + 0.3
-        while time.monotonic() < until:
-            pass
+        striker = threading.Thread(target=stop, args=(job, TaskTimeout("now")))
+        striker.start()
+        striker.join()
         seen.append("ended")
         return "written"
 
-    environment = Processes(signal.SIGINT, signal.SIGTERM)
-    with pytest.raises(TaskTimeout), environment.timeout(0.1):
+    def code() -> None:
         huey.backend.write(slow_step)
+        seen.append("after")
+
+    with pytest.raises(TaskTimeout):
+        my_shield().expose(job, code)
 
     assert seen == ["ended"]
     assert not huey.backend.dialect.is_in_transaction(huey.backend.database.connection())
     assert huey.backend.promote() == 0
+
+
+def test_a_thread_is_struck_only_while_it_runs_the_job_that_was_meant():
+    stop = by_exception()
+    job, other = object(), object()
+    struck: list[object] = []
+
+    def code() -> int:
+        count = 0
+        for _ in range(100_000):
+            count += 1
+        return count
+
+    enough = threading.Event()
+
+    def strike_all() -> None:
+        while not enough.is_set():
+            stop(other, TaskTimeout("meant for another"))
+            stop(job, JobCancelled("meant for this one"))
+
+    striker = threading.Thread(target=strike_all)
+    striker.start()
+    try:
+        while len(struck) < 100:
+            try:
+                my_shield().expose(job, code)
+            except JobCancelled as error:
+                struck.append(error)
+    finally:
+        enough.set()
+        striker.join()
+
+    assert my_shield().exposed is None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import subprocess
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +55,32 @@ def cell(request: pytest.FixtureRequest, name: str, tmp_path: Path) -> Iterator[
     url = str(request.getfixturevalue(f"{backend}_url"))
     with open_bench(request, url, name, tmp_path) as opened:
         yield opened, kind
+
+
+#: `mount(8)` with these arguments.
+Mount = Callable[..., None]
+
+#: What `unshare(2)` and `setns(2)` call a process's own mounts.
+MOUNTS = 0x00020000
+
+
+@pytest.fixture
+def mount() -> Iterator[Mount]:
+    """Mounts what only this process and its children see, and only until the end of the test."""
+    libc, here = ctypes.CDLL(None, use_errno=True), Path.cwd()
+    with open("/proc/thread-self/ns/mnt") as outside:
+        if libc.unshare(MOUNTS):
+            pytest.skip("mounting takes root")
+        try:
+            _mount("--make-rprivate", "/")
+            yield _mount
+        finally:
+            assert libc.setns(outside.fileno(), MOUNTS) == 0
+            os.chdir(here)
+
+
+def _mount(*arguments: object) -> None:
+    subprocess.run(["mount", *map(str, arguments)], check=True)
 
 
 KINDS = ("thread", "process", "greenlet")

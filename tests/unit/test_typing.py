@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -12,58 +13,35 @@ from nephew.instance import _HUEYS
 from nephew.options import HUEY_OPTIONS, Given, TaskOptions
 from nephew.settings import InstanceOptions, names
 
-USES = """
-from nephew import Nephew, Result, cron
-
-huey = Nephew("shop", "memory://", lease=20.0, immediate=True)
-
-@huey.task(queue="mail", retries=5, unique=True)
-def send(todo_id: int, loud: bool = False) -> str:
-    return str(todo_id)
-
-@huey.periodic_task(cron("0 2 * * *"))
-def nightly() -> None: ...
-
-right: Result[str] = send(42)
-also_right: Result[str] = send.delay(42, loud=True)
-value: str | None = right.get(blocking=True)
-local: str = send.call_local(1)
-send("42")  # wrong
-send(42, 43, 44)  # wrong
-send.delay(todo="x")  # wrong
-nightly(1)  # wrong
-
-@huey.task(uniqe=True)  # wrong
-def misspelt() -> None: ...
-
-Nephew("shop", leese=1)  # wrong
-"""
+ROOT = Path(__file__).parents[2]
+USES = Path(__file__).with_name("typed_uses.py")
 
 
-def test_wrong_calls_and_options_are_errors_and_right_ones_are_not(tmp_path: Path) -> None:
-    file = tmp_path / "uses.py"
-    file.write_text(USES)
-    wrong = {number for number, line in enumerate(USES.splitlines(), 1) if "# wrong" in line}
-    root = Path(__file__).parents[2]
+def test_mypy_finds_the_wrong_uses_and_no_others(tmp_path: Path) -> None:
+    said = checked("mypy", "--config-file", ROOT / "setup.cfg", "--cache-dir", tmp_path, USES)
 
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--config-file",
-            str(root / "setup.cfg"),
-            "--cache-dir",
-            str(tmp_path),
-            str(file),
-        ],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    assert {int(line) for line in re.findall(rf"{USES.name}:(\d+): error", said)} == wrong_lines(), said
 
-    assert {int(number) for number in re.findall(r"uses\.py:(\d+): error", done.stdout)} == wrong, done.stdout
+
+def test_pyright_finds_the_wrong_uses_and_no_others(tmp_path: Path) -> None:
+    project = tmp_path / "pyrightconfig.json"
+    settings = {"typeCheckingMode": "standard", "include": [str(USES)], "exclude": [], "extraPaths": [str(ROOT)]}
+    project.write_text(json.dumps(settings))
+
+    said = checked("basedpyright", "--project", project, "--pythonpath", sys.executable, "--outputjson")
+
+    found = json.loads(said)["generalDiagnostics"]
+    assert {one["range"]["start"]["line"] + 1 for one in found} == wrong_lines(), said
+
+
+def checked(checker: str, *arguments: object) -> str:
+    """What a type checker says."""
+    command = [sys.executable, "-m", checker, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+
+
+def wrong_lines() -> set[int]:
+    return {number for number, line in enumerate(USES.read_text().splitlines(), 1) if "# wrong" in line}
 
 
 def test_the_known_options_are_the_typed_ones() -> None:

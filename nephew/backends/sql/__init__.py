@@ -8,12 +8,12 @@ from nephew.backends.contract import Backend, Watcher
 from nephew.backends.sql.dialects import Dialect, dialect_of, open_url
 from nephew.backends.sql.locks import Locks
 from nephew.backends.sql.pruning import Pruning
-from nephew.backends.sql.settlement import Settlement
+from nephew.backends.sql.transactions import Transactions
 from nephew.backends.sql.waiting import Waiting
 from nephew.backends.sql.workers import Workers
 
 
-class SqlBackend(Settlement, Workers, Waiting, Locks, Pruning, Backend):
+class SqlBackend(Transactions, Workers, Waiting, Locks, Pruning, Backend):
     """All nouns of a backend on one database."""
 
     def watcher(self) -> Watcher:

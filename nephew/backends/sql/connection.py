@@ -6,7 +6,9 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from peewee import PeeweeException
@@ -14,8 +16,9 @@ from peewee import PeeweeException
 from nephew.backends.records import Schema
 from nephew.backends.sql import migrations
 from nephew.backends.sql.dialects import Dialect
+from nephew.backends.sql.loan import Loan, borrow, driver_connection
 from nephew.errors import BackendError, ConfigError, NephewError, Refused, SchemaError
-from nephew.shield import shield
+from nephew.shield import my_shield
 
 log = logging.getLogger("huey.nephew.sql")
 
@@ -24,6 +27,9 @@ MOST_MEETINGS = 6
 
 #: A server's clock is looked at again after this (seconds).
 CLOCK_SECONDS = 60.0
+
+#: A full disk makes SQLite undo a transaction by itself; what Peewee's rollback then fails with hides the reason.
+UNDONE = "no transaction is active"
 
 T = TypeVar("T")
 Run = Callable[..., Any]
@@ -34,9 +40,11 @@ class Connected:
 
     def __init__(self, dialect: Dialect, name: str, auto_migrate: bool = True) -> None:
         self.dialect, self.name = dialect, name
-        self.database = dialect.database
+        self._own = dialect.database
+        self._loan: ContextVar[Loan | None] = ContextVar("nephew_loan", default=None)
         self.description = dialect.description
         self.heartbeats = dialect.heartbeats
+        self.one_writer, self.snapshots = dialect.one_writer, dialect.has_snapshots()
         self.shared = dialect.is_shared()
         self._auto_migrate = auto_migrate
         self._ready = False
@@ -44,12 +52,21 @@ class Connected:
         self._ahead, self._asked_at = 0.0, None  # type: float, float | None
         self._errors: tuple[type[Exception], ...] = (*dialect.errors, PeeweeException)
 
+    @property
+    def database(self) -> Any:
+        """Where this thread's statements go: the instance's own database, or the connection it was lent."""
+        loan = self._loan.get()
+        return self._own if loan is None or not loan.is_here() else loan.database
+
     def now(self) -> float:
         """The store's clock. Between two looks at a server's it is told by a clock that nobody sets."""
         if not self.dialect.has_clock:
             return time.time()
-        if self._asked_at is None or time.monotonic() - self._asked_at > CLOCK_SECONDS:
+        if self._asked_at is None:
             self.measure_clock()
+        elif time.monotonic() - self._asked_at > CLOCK_SECONDS:
+            with suppress(BackendError):  # while the store is away, the last measurement will do
+                self.measure_clock()
         return time.monotonic() + self._ahead
 
     def measure_clock(self) -> None:
@@ -81,7 +98,8 @@ class Connected:
 
     def _single(self, sql: str, params: Sequence[Any]) -> list[Any]:
         if self.database.in_transaction():
-            return list(self._run(sql, params).fetchall())
+            with self.database.atomic():  # a statement that fails must not take the caller's transaction with it
+                return list(self._run(sql, params).fetchall())
         with self.dialect.writing():
             return list(self._run(sql, params).fetchall())
 
@@ -128,7 +146,7 @@ class Connected:
     def _guarded(self, step: Callable[[], T]) -> T:
         inside = self.database.in_transaction()
         try:
-            with shield:
+            with my_shield():
                 return step()
         except self._errors as error:
             raise self._explained(error, inside) from error
@@ -160,10 +178,11 @@ class Connected:
         """Create the tables or bring them up to date; see the contract."""
 
         def step() -> tuple[int, int]:
-            if not self.database.in_transaction():  # SQLite's log cannot be switched on inside one
+            inside = self.database.in_transaction()
+            if not inside:  # SQLite's log cannot be switched on inside one
                 self.dialect.prepare()
-            with self.dialect.writing(), self.database.atomic(*self.dialect.begin):
-                return migrations.migrate(self.database, self.dialect.lock_migrations)
+            with nullcontext() if inside else self.dialect.writing(), self.database.atomic(*self.dialect.begin):
+                return migrations.migrate(self.database, lambda: self.dialect.lock_migrations(self._run))
 
         versions = self._guarded(step)
         if not self.database.in_transaction():
@@ -193,6 +212,39 @@ class Connected:
         """Whether the caller is inside a transaction; see the contract."""
         return bool(self.database.in_transaction())
 
+    @contextmanager
+    def inside(self, connection: Any) -> Iterator[None]:
+        """Lend a connection of the application's own to this thread's statements; see the contract."""
+        lent = driver_connection(connection)
+        if self.database.in_transaction():
+            self._check_is_the_same(lent)
+            yield
+            return
+        loan = Loan(borrow(self.dialect, lent))
+        self._check_place(loan)
+        token = self._loan.set(loan)
+        try:
+            yield
+        finally:
+            self._loan.reset(token)
+
+    def _check_is_the_same(self, connection: Any) -> None:
+        if self.database.connection() is not connection:
+            raise NephewError(
+                "expected the connection whose transaction is open here already, got another one; two of them would "
+                "wait for each other: end the first transaction, or enqueue inside of it"
+            )
+
+    def _check_place(self, loan: Loan) -> None:
+        """Refuse a connection to a database where the instance's jobs are not."""
+        if not self.dialect.one_writer:
+            self._ensure_ready()  # SQLite's tables are made in the application's transaction, if they have to be
+        if not self._guarded(lambda: loan.database.is_same(self.dialect, self._own)):
+            raise ConfigError(
+                f"expected a connection to the instance's own database ({self.description}), got one to another; "
+                "jobs could not be committed together with what is written there"
+            )
+
     # -- connections --------------------------------------------------------------------------------
     def close(self) -> None:
         """Close the calling thread's connection, unless its transaction is still open."""
@@ -201,10 +253,11 @@ class Connected:
 
     def forget_connections(self) -> None:
         """Drop the parent's connections without a word to the server; see the contract."""
-        self._inherited = getattr(self.database, "_state").conn  # noqa: B009  # closing it would end the parent's
-        if getattr(self.database, "thread_safe", True):
-            self.database._lock = threading.Lock()  # a thread that stayed with the parent may have held it
-        self.database.dispose()
+        self._loan.set(None)
+        self._inherited = getattr(self._own, "_state").conn  # noqa: B009  # closing it would end the parent's
+        if getattr(self._own, "thread_safe", True):
+            self._own._lock = threading.Lock()  # a thread that stayed with the parent may have held it
+        self._own.dispose()
         self.dialect.forked()
 
 
@@ -212,4 +265,5 @@ def _root(error: BaseException) -> BaseException:
     """The driver's error under Peewee's and ours."""
     while error.__cause__ is not None and isinstance(error, BackendError | PeeweeException):
         error = error.__cause__
-    return error.__context__ if isinstance(error, PeeweeException) and error.__context__ else error
+    hides = isinstance(error, PeeweeException) or UNDONE in str(error)
+    return _root(error.__context__) if hides and error.__context__ else error

@@ -54,6 +54,8 @@ class Dialect:
     begin: ClassVar[tuple[str, ...]] = ()
     #: Whether a read that finds nothing should come before a write that would take the lock.
     look_first: ClassVar[bool] = False
+    #: Whether an open transaction that has written keeps all others from writing.
+    one_writer: ClassVar[bool] = False
     heartbeats: ClassVar[bool] = True
     errors: ClassVar[tuple[type[Exception], ...]] = ()
 
@@ -75,7 +77,7 @@ class Dialect:
     def forked(self) -> None:
         """In a fork's child: forget what belongs to the parent."""
 
-    def lock_migrations(self) -> None:
+    def lock_migrations(self, run: Run) -> None:
         """Let one migration at a time pass; freed with the transaction."""
 
     def fresh_seqs(self, run: Run, count: int) -> list[int]:
@@ -103,6 +105,18 @@ class Dialect:
     def is_in_transaction(self, connection: Any) -> bool:
         """Whether the driver's connection has a transaction open."""
         return bool(getattr(connection, "in_transaction", False))
+
+    def is_aborted(self, connection: Any) -> bool:
+        """Whether an error keeps the open transaction from being committed."""
+        return False
+
+    def is_closed(self, connection: Any) -> bool:
+        """Whether the driver's connection is gone."""
+        return False
+
+    def has_snapshots(self) -> bool:
+        """Whether a transaction is undone when others write to a row that it writes later."""
+        return False
 
     def is_broken(self, error: BaseException) -> bool:
         """Whether the connection is gone and a new one may do."""
@@ -140,6 +154,10 @@ class Dialect:
     def prepare(self) -> None:
         """Make the file or the server ready for the tables."""
 
+    def file(self) -> str | None:
+        """The path of the database's file, if it is one that others can open."""
+        return None
+
     def exists(self) -> bool:
         """Whether there is a place to look into without making one.
 
@@ -154,6 +172,7 @@ class Sqlite(Dialect):
     begin = ("IMMEDIATE",)
     aside = "+"
     look_first = True
+    one_writer = True
     #: All workers share the host, and a write would not get through beside a long transaction.
     heartbeats = False
     errors = (sqlite3.Error,)
@@ -190,7 +209,7 @@ class Sqlite(Dialect):
         self._forking = threading.local()
 
     def prepare(self) -> None:
-        if self._file() is None:
+        if self.file() is None:
             return
         # SQLite does not wait for this switch by itself, and consumers may start together.
         until = time.monotonic() + WAL_PATIENCE
@@ -210,10 +229,10 @@ class Sqlite(Dialect):
         return "file is not a database" in str(error)
 
     def is_shared(self) -> bool:
-        return self._file() is not None
+        return self.file() is not None
 
     def exists(self) -> bool:
-        path = self._file()
+        path = self.file()
         if path is None:
             return True
         found = os.path.exists(path)
@@ -230,14 +249,14 @@ class Sqlite(Dialect):
         return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
     def watcher(self, name: str) -> Watcher:
-        path = self._file()
+        path = self.file()
         return watch_file(path) if path else SilentWatcher()
 
     def run_dir(self) -> str:
-        path = self._file()
+        path = self.file()
         return f"{path}-workers" if path else super().run_dir()
 
-    def _file(self) -> str | None:
+    def file(self) -> str | None:
         path = str(self.database.database)
         if path == ":memory:" or "vfs=memdb" in path or "mode=memory" in path:
             return None
@@ -281,8 +300,8 @@ class Postgres(Dialect):
     def contains(self, column: str) -> str:
         return f"strpos({column}, ?) > 0"
 
-    def lock_migrations(self) -> None:
-        self.database.execute_sql("SELECT pg_advisory_xact_lock(7311873)")
+    def lock_migrations(self, run: Run) -> None:
+        run("SELECT pg_advisory_xact_lock(7311873)")
 
     def fresh_seqs(self, run: Run, count: int) -> list[int]:
         rows = run("SELECT nextval(pg_get_serial_sequence('nephew_job', 'seq')) FROM generate_series(1, ?)", (count,))
@@ -308,6 +327,15 @@ class Postgres(Dialect):
         status = getattr(getattr(connection, "info", None), "transaction_status", 0)
         return int(status) != 0  # idle
 
+    def is_aborted(self, connection: Any) -> bool:
+        return int(connection.info.transaction_status) == 3  # in error
+
+    def is_closed(self, connection: Any) -> bool:
+        return bool(connection.closed)
+
+    def has_snapshots(self) -> bool:
+        return bool(getattr(self.database, "_isolation_level", None))  # the application has asked for more
+
     def is_refusal(self, error: BaseException) -> bool:
         # Data exceptions, violated constraints, and values beyond a limit of the server.
         return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23", "54")
@@ -324,6 +352,20 @@ class Postgres(Dialect):
 
     def watcher(self, name: str) -> Watcher:
         return NotificationWatcher(self.database._connect, channel(name))
+
+
+class PoolerAwareDatabase(PostgresqlDatabase):
+    """A PostgreSQL that may be behind a pooler, which gives each transaction another connection to the server.
+
+    A statement that was prepared on one of them is unknown to the next, or another statement of that name is run.
+    """
+
+    def _connect(self) -> Any:
+        connection = super()._connect()
+        (server,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+        if server != connection.info.backend_pid:  # a pooler's answer names no process of the server
+            connection.prepare_threshold = None
+        return connection
 
 
 def channel(name: str) -> str:
@@ -405,7 +447,7 @@ def _postgres(url: str) -> Dialect:
         psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
         raise ConfigError(f"expected a PostgreSQL URI, got {_place(url)!r}: {str(error).strip()}") from None
-    return Postgres(PostgresqlDatabase(url, prefer_psycopg3=True), f"postgresql {_place(url)}")
+    return Postgres(PoolerAwareDatabase(url, prefer_psycopg3=True), f"postgresql {_place(url)}")
 
 
 def _place(url: Any) -> str:

@@ -6,13 +6,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from nephew.backends.records import EVERY, AttemptRow, Filter, LogLines, Row
+from nephew.backends.records import EVERY, AttemptRow, Failures, Filter, LogLines, Row
 from nephew.backends.sql.connection import Connected, Run
 from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.tables import RARE
 
 RARE_STATES = frozenset(re.findall(r"'(\w+)'", RARE))
 COLUMNS = ", ".join(Row._fields)
+#: The same without what is longer than a number of bytes; an empty value stands for it.
+SHORT_COLUMNS = ", ".join(
+    f"CASE WHEN length({column}) > ? THEN ? ELSE {column} END" if column in ("payload", "result") else column
+    for column in Row._fields
+)
 FLUSHED = {
     "queue": "DELETE FROM nephew_job WHERE name = ? AND state IN ('queued', 'running', 'parked')",
     "schedule": "DELETE FROM nephew_job WHERE name = ? AND state IN ('scheduled', 'retrying')",
@@ -29,17 +34,23 @@ class History(Connected):
         rows = self.read(f"SELECT {COLUMNS} FROM nephew_job WHERE name = ? AND id = ?", (self.name, job_id))
         return _row(rows[0]) if rows else None
 
-    def rows(self, wanted: Filter = EVERY, limit: int | None = 100, oldest_first: bool = False) -> list[Row]:
+    def rows(
+        self,
+        wanted: Filter = EVERY,
+        limit: int | None = 100,
+        oldest_first: bool = False,
+        longest: int | None = None,
+    ) -> list[Row]:
         """Records of jobs; see the contract."""
         where, params = self._where(wanted, oldest_first)
         order = "priority DESC, seq" if oldest_first else "seq DESC"
         if wanted.states and set(wanted.states) <= {"scheduled", "retrying"} and oldest_first:
             order = "eta, seq"
-        sql = f"SELECT {COLUMNS} FROM nephew_job WHERE {where} ORDER BY {order}"
-        bounds: tuple[int, ...] = ()
+        columns, bounds = (COLUMNS, ()) if longest is None else (SHORT_COLUMNS, (longest, b"", longest, b""))
+        sql = f"SELECT {columns} FROM nephew_job WHERE {where} ORDER BY {order}"
         if limit is not None:
-            sql, bounds = f"{sql} LIMIT ?", (limit,)
-        return [_row(row) for row in self.read(sql, (*params, *bounds))]
+            sql, params = f"{sql} LIMIT ?", (*params, limit)
+        return [_row(row) for row in self.read(sql, (*bounds, *params))]
 
     def count(self, wanted: Filter) -> int:
         """How many jobs are meant; see the contract."""
@@ -55,7 +66,7 @@ class History(Connected):
         return [(row[0], row[1]) for row in rows]
 
     def _where(self, wanted: Filter, oldest_first: bool = False) -> tuple[str, tuple[Any, ...]]:
-        where, params = self._in_states(wanted.states, oldest_first)
+        where, params = self._found_by(wanted, oldest_first)
         for condition, value in (
             ("task = ?", wanted.task),
             ("queue = ?", wanted.queue),
@@ -65,18 +76,21 @@ class History(Connected):
             if value is not None:
                 where.append(condition)
                 params.append(value)
-        if wanted.tag is not None:
-            where.append(f"tags IS NOT NULL AND {self.dialect.contains('tags')}")
-            params.append(f",{wanted.tag},")
         if wanted.error is not None:
-            where.append(f"(fingerprint = ? OR {self.dialect.contains('error')})")
-            params += [wanted.error, wanted.error]
+            where.append(self.dialect.contains("error"))
+            params.append(wanted.error)
         return " AND ".join(where), tuple(params)
 
-    def _in_states(self, states: Sequence[str], oldest_first: bool) -> tuple[list[str], list[Any]]:
-        """Conditions that lead to the index for these states, or past all of them to the order of places."""
+    def _found_by(self, wanted: Filter, oldest_first: bool) -> tuple[list[str], list[Any]]:
+        """Conditions that lead to the index that leaves the fewest jobs, or past all of them to the order of places."""
+        states = wanted.states
         params: list[Any] = [self.name, *states]
         among = [f"state IN ({marks(states)})"] if states else []
+        if wanted.fingerprint is not None:
+            return ["name = ?", *among, "fingerprint = ?"], [*params, wanted.fingerprint]
+        if wanted.tag is not None:
+            tagged = f"tags IS NOT NULL AND {self.dialect.contains('tags')}"
+            return ["name = ?", *among, tagged], [*params, f",{wanted.tag},"]
         if states and set(states) <= RARE_STATES:
             return ["name = ?", *among, RARE], params
         if states and set(states) <= {"scheduled", "retrying"}:
@@ -100,6 +114,18 @@ class History(Connected):
             (self.name, job_id),
         )
         return [row[0] for row in parents], [row[0] for row in children]
+
+    def failures(self, task: str | None = None, limit: int = 100) -> list[Failures]:
+        """Failed jobs by their fingerprints; see the contract."""
+        which, params = ("", ()) if task is None else (" AND task = ?", (task,))
+        rows = self.read(
+            "SELECT kind.fingerprint, kind.jobs, kind.last_at, job.id, job.task, job.error, job.result FROM"
+            " (SELECT fingerprint, count(*) AS jobs, max(finished_at) AS last_at, max(seq) AS latest FROM nephew_job"
+            f" WHERE name = ? AND state = 'failed' AND {RARE}{which} GROUP BY fingerprint) kind"
+            " JOIN nephew_job job ON job.seq = kind.latest ORDER BY kind.jobs DESC, kind.last_at DESC LIMIT ?",
+            (self.name, *params, limit),
+        )
+        return [Failures(row[0], int(row[1]), *row[2:]) for row in rows]
 
     def logs(self, job_id: str) -> list[LogLines]:
         """Log lines of a job; see the contract."""
@@ -144,24 +170,29 @@ class History(Connected):
         """Delete jobs; see the contract."""
         if not ids:
             return 0
-        if ended:
-            rows = self.read(
-                f"SELECT id FROM nephew_job WHERE name = ? AND id IN ({marks(ids)}) AND finished_at IS NOT NULL",
-                (self.name, *ids),
-            )
-            return self.delete_jobs([row[0] for row in rows])
+        which = " AND (finished_at IS NOT NULL OR state = 'parked')" if ended else ""
 
         def step(run: Run) -> int:
-            for table in ("nephew_attempt", "nephew_log"):
-                run(f"DELETE FROM {table} WHERE name = ? AND job IN ({marks(ids)})", (self.name, *ids))
-            chords = f"SELECT chord FROM nephew_job WHERE name = ? AND id IN ({marks(ids)})"
-            for table in ("nephew_chord_member", "nephew_chord"):
-                run(f"DELETE FROM {table} WHERE name = ? AND cid IN ({chords})", (self.name, self.name, *ids))
-            return int(
-                run(f"DELETE FROM nephew_job WHERE name = ? AND id IN ({marks(ids)})", (self.name, *ids)).rowcount
+            found = run(
+                f"SELECT id FROM nephew_job WHERE name = ? AND id IN ({marks(ids)}){which}"
+                f" ORDER BY seq{self.dialect.for_update}",
+                (self.name, *ids),
             )
+            return self._delete(run, [row[0] for row in found.fetchall()])
 
         return self.write(step)
+
+    def _delete(self, run: Run, ids: Sequence[str]) -> int:
+        if not ids:
+            return 0
+        named, revocations = (self.name, *ids), [f"r:{job_id}" for job_id in ids]
+        for table in ("nephew_attempt", "nephew_log"):
+            run(f"DELETE FROM {table} WHERE name = ? AND job IN ({marks(ids)})", named)
+        chords = f"SELECT chord FROM nephew_job WHERE name = ? AND id IN ({marks(ids)})"
+        for table in ("nephew_chord_member", "nephew_chord"):
+            run(f"DELETE FROM {table} WHERE name = ? AND cid IN ({chords})", (self.name, *named))
+        run(f"DELETE FROM nephew_data WHERE name = ? AND key IN ({marks(ids)})", (self.name, *revocations))
+        return int(run(f"DELETE FROM nephew_job WHERE name = ? AND id IN ({marks(ids)})", named).rowcount)
 
     def flush(self, what: str) -> None:
         """Delete all of one kind; see the contract."""

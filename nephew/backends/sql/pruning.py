@@ -1,16 +1,102 @@
-"""Ended jobs that nobody wants to keep any longer: deleted in small steps, in the order of their places."""
+"""Ended jobs that nobody wants to keep any longer: looked for and deleted in small steps, by their places.
+
+There is no index on finished jobs, which every settle would pay for. Those that succeeded are found by walking
+through the places themselves, the few others through the index of rare states.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
-from nephew.backends.records import Keep
-from nephew.backends.sql.history import History
+from nephew.backends.sql.connection import Run
+from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.history import RARE_STATES, History
+from nephew.backends.sql.tables import RARE
+
+#: Behind the last place.
+END = 2**63 - 1
+#: How long (seconds) a tick is remembered: far longer than any consumer looks back.
+TICK_SECONDS = 30 * 86400.0
+
+PAST_TICKS = (
+    "SELECT schedule, due FROM nephew_tick tick WHERE name = ? AND due < ? AND due <"
+    " (SELECT max(due) FROM nephew_tick later WHERE later.name = tick.name AND later.schedule = tick.schedule) LIMIT ?"
+)
 
 
 class Pruning(History):
     """The end of the history."""
 
-    def prune(self, keep: Mapping[str, Keep], after: int = 0, limit: int = 500) -> tuple[int, int | None]:
-        """Delete what is not to be kept; see the contract."""
-        raise NotImplementedError
+    def latest(self, state: str, below: int | None = None, limit: int = 500) -> tuple[list[int], int | None]:
+        """Places from the end; see the contract."""
+        among, params = self._among(state)
+        rows = self.read(
+            f"SELECT seq, name = ? AND state = ? FROM nephew_job WHERE {among} AND seq < ? ORDER BY seq DESC LIMIT ?",
+            (self.name, state, *params, END if below is None else below, limit),
+        )
+        return [seq for seq, ours in rows if ours], rows[-1][0] if len(rows) == limit else None
+
+    def outdated(
+        self, state: str, before: float, upto: int, after: int = 0, limit: int = 500
+    ) -> tuple[list[int], int | None]:
+        """Places of what is not to be kept; see the contract."""
+        among, params = self._among(state)
+        rows = self.read(
+            "SELECT seq, name = ?, state = ?, enqueued_at, finished_at FROM nephew_job"
+            f" WHERE {among} AND seq > ? ORDER BY seq LIMIT ?",
+            (self.name, state, *params, after, limit),
+        )
+        found: list[int] = []
+        now = self.now()
+        for seq, ours, in_state, enqueued_at, finished_at in rows:
+            if ours and before <= enqueued_at <= now and seq > upto:
+                return found, None  # whatever is behind it got its place later, and ended later still
+            if ours and in_state and (finished_at < before or seq <= upto):
+                found.append(seq)
+        return found, rows[-1][0] if len(rows) == limit else None
+
+    def _among(self, state: str) -> tuple[str, tuple[Any, ...]]:
+        """The condition that leads through the places of a state, or through all where it has no index."""
+        return (f"name = ? AND state = ? AND {RARE}", (self.name, state)) if state in RARE_STATES else ("TRUE", ())
+
+    def delete_ended(self, places: Sequence[int]) -> int:
+        """Delete them; see the contract."""
+        if not places:
+            return 0
+
+        def step(run: Run) -> int:
+            rows = run(
+                f"SELECT seq, id, chord FROM nephew_job WHERE seq IN ({marks(places)}) AND name = ?"
+                f" AND finished_at IS NOT NULL ORDER BY seq{self.dialect.skip_locked}",
+                (*places, self.name),
+            ).fetchall()
+            self._delete_all(run, "nephew_job", "seq", [row[0] for row in rows])
+            for table in ("nephew_attempt", "nephew_log"):
+                self._delete_all(run, table, "job", [row[1] for row in rows])
+            for table in ("nephew_chord_member", "nephew_chord"):
+                self._delete_all(run, table, "cid", [row[2] for row in rows if row[2] is not None])
+            self._delete_all(run, "nephew_data", "key", [f"r:{row[1]}" for row in rows])
+            return len(rows)
+
+        return self.write(step)
+
+    def _delete_all(self, run: Run, table: str, column: str, values: Sequence[Any]) -> None:
+        if values:
+            run(f"DELETE FROM {table} WHERE name = ? AND {column} IN ({marks(values)})", (self.name, *values))
+
+    def tidy(self, limit: int = 500) -> int:
+        """Delete data and ticks that are over; see the contract."""
+        now = self.now()
+        over = "SELECT key FROM nephew_data WHERE name = ? AND expires_at <= ? LIMIT ?"
+        keys = self.read(over, (self.name, now, limit))
+        ticks = self.read(PAST_TICKS, (self.name, now - TICK_SECONDS, limit))
+
+        def step(run: Run) -> int:
+            over = "DELETE FROM nephew_data WHERE name = ? AND key = ? AND expires_at <= ?"
+            run(over, [(self.name, key, now) for (key,) in keys], many=True)
+            past = "DELETE FROM nephew_tick WHERE name = ? AND schedule = ? AND due = ?"
+            run(past, [(self.name, *tick) for tick in ticks], many=True)
+            return len(keys) + len(ticks)
+
+        return self.write(step) if keys or ticks else 0

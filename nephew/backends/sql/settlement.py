@@ -6,15 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from nephew.backends.records import ChordMark, LogLines, NewJob, Outcome, Settled
+from nephew.backends.records import ChordMark, LogLines, Never, NewJob, Outcome, Settled
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.dialects import marks, storable
 from nephew.backends.sql.queue import Queue
 from nephew.job import ENDED, State
 
 END = (
-    "UPDATE nephew_job SET state = ?, attempts = attempts + ?, started_at = ?, finished_at = ?, result = ?,"
-    " error = ?, fingerprint = ?, reason = ?, worker_label = ?, progress = coalesce(?, progress),"
+    "UPDATE nephew_job SET state = ?, attempts = attempts + ?, started_at = coalesce(?, started_at), finished_at = ?,"
+    " result = ?, error = ?, fingerprint = ?, reason = ?, worker_label = ?, progress = coalesce(?, progress),"
     " progress_message = CASE WHEN ? THEN ? ELSE progress_message END WHERE seq = ?"
 )
 GIVE_BACK = (
@@ -24,14 +24,14 @@ GIVE_BACK = (
 AGAIN = (
     # One whose end was asked for meanwhile does not wait for its next attempt: whoever claims it ends it.
     "UPDATE nephew_job SET state = CASE WHEN cancelling IS NULL THEN ? ELSE 'queued' END, seq = ?, payload = ?,"
-    " eta = ?, attempts = attempts + ?, worker = NULL, claim = NULL, started_at = NULL, error = ?, fingerprint = ?,"
-    " result = coalesce(?, result), chord = NULL, alone = crashes > 0, progress = NULL, progress_message = NULL"
-    " WHERE seq = ?"
+    " eta = ?, attempts = attempts + ?, worker = NULL, claim = NULL, started_at = NULL, once = FALSE, error = ?,"
+    " fingerprint = ?, result = coalesce(?, result), chord = NULL, alone = crashes > 0, progress = NULL,"
+    " progress_message = NULL WHERE seq = ?"
 )
 ATTEMPT = (
     "INSERT INTO nephew_attempt"
     " (name, job, attempt, started_at, finished_at, worker, outcome, error, traceback)"
-    " SELECT name, id, attempts, ?, ?, ?, ?, ?, ? FROM nephew_job WHERE name = ? AND id = ?"
+    " SELECT name, id, attempts, coalesce(?, started_at), ?, ?, ?, ?, ? FROM nephew_job WHERE name = ? AND id = ?"
 )
 LOG = (
     "INSERT INTO nephew_log (name, job, attempt, lines, dropped) VALUES (?, ?, ?, ?, ?)"
@@ -40,7 +40,8 @@ LOG = (
 PARK = "UPDATE nephew_job SET state = 'parked', reason = ?, worker = NULL, claim = NULL WHERE seq = ?"
 NEVER = (
     "INSERT INTO nephew_job (name, id, task, queue, state, priority, payload, enqueued_at, finished_at,"
-    " result, reason) VALUES (?, ?, ?, ?, 'cancelled', 0, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    " result, reason, parent, relation, member, tags, redacted)"
+    " VALUES (?, ?, ?, ?, 'cancelled', 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
 
@@ -60,6 +61,11 @@ class Settlement(Queue):
             return self._first_reply(worker, number, outcomes)
 
     def _settle(self, run: Run, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
+        settled = self._apply(run, worker, outcomes)
+        self._remember(run, worker, number, settled.lost, settled.enqueued)
+        return settled
+
+    def _apply(self, run: Run, worker: int, outcomes: Sequence[Outcome]) -> Settled:
         held = self._held(run, worker, outcomes)
         # A claim ends once: a job that ended while it was being given back has two outcomes, the first counts.
         firsts = {(outcome.seq, outcome.claim): outcome for outcome in reversed(outcomes)}
@@ -71,9 +77,7 @@ class Settlement(Queue):
         self._run_again(run, [o for o in kept if o.payload is not None])
         self._record_attempts(run, [outcome for outcome in kept if outcome.attempt is not None])
         self._keep_logs(run, kept)
-        lost = frozenset((o.seq, o.claim) for o in outcomes) - held
-        self._remember(run, worker, number, lost, enqueued)
-        return Settled(lost, tuple(enqueued))
+        return Settled(frozenset((o.seq, o.claim) for o in outcomes) - held, tuple(enqueued))
 
     def _held(self, run: Run, worker: int, outcomes: Sequence[Outcome]) -> frozenset[tuple[int, int]]:
         rows = run(
@@ -132,12 +136,13 @@ class Settlement(Queue):
         follow_ups: list[NewJob] = []
         for outcome in kept:
             follow_ups += outcome.follow_ups
-            if outcome.never:
-                self._write_never(run, outcome)
+            self._write_never(run, outcome.never)
             if outcome.chord_done is not None:
                 self._forget_chord(run, outcome.chord_done)
         chords = sorted(o.chord_mark for o in kept if o.chord_mark is not None)
-        follow_ups += [mark.callback for mark in chords if self._is_last(run, mark)]
+        complete = [mark for mark in chords if self._is_last(run, mark)]
+        follow_ups += [mark.callback for mark in complete if mark.callback is not None]
+        self._write_never(run, [mark.never for mark in complete if mark.never is not None])
         if not follow_ups:
             return []
         return [entry.id for entry in self._enqueue(run, follow_ups, tell=True) if not entry.duplicate]
@@ -149,12 +154,14 @@ class Settlement(Queue):
         if any_there.fetchone() is not None:
             run(f"DELETE FROM nephew_data WHERE name = ? AND key IN ({marks(keys)})", (self.name, *keys))
 
-    def _write_never(self, run: Run, outcome: Outcome) -> None:
+    def _write_never(self, run: Run, steps: Sequence[Never]) -> None:
+        if not steps:
+            return
         now = self.now()
         values = [
             (self.name, step.id, step.task, step.queue, step.payload, now, now, step.result,
-             storable(step.reason))
-            for step in outcome.never
+             storable(step.reason), step.parent, step.relation, step.member, step.tags, step.redacted)
+            for step in steps
         ]  # fmt: skip
         run(NEVER, values, many=True)
 
@@ -179,7 +186,7 @@ class Settlement(Queue):
         run("DELETE FROM nephew_chord WHERE name = ? AND cid = ?", (self.name, cid))
 
     def _remember(
-        self, run: Run, worker: int, number: int, lost: frozenset[tuple[int, int]], enqueued: list[str]
+        self, run: Run, worker: int, number: int, lost: frozenset[tuple[int, int]], enqueued: Sequence[str]
     ) -> None:
         reply = json.dumps([sorted(lost), enqueued]) if lost or enqueued else None
         if not run(

@@ -15,6 +15,11 @@ PROMOTED = 500
 #: The most steps in one call: whoever moves jobs has ticks to write as well.
 STEPS = 20
 
+#: What waits for a new time goes on waiting as what it is.
+LATER = "state = CASE state WHEN 'retrying' THEN 'retrying' ELSE ? END"
+#: What comes into the queue goes behind those that are there; what is there keeps its place.
+AT_THE_BACK = "seq = CASE state WHEN 'queued' THEN seq ELSE ? END"
+
 #: A job that somebody runs again by hand does not expire any more.
 NEVER = float("inf")
 
@@ -118,23 +123,20 @@ class Waiting(Queue):
 
     def change(self, job_id: str, change: Change) -> bool:
         """Change a waiting job; see the contract."""
-        moved = "scheduled" if change.eta is not None and change.eta > self.now() else "queued"
-        values = {
-            "priority": change.priority,
-            "queue": change.queue,
-            "eta": change.eta,
-            "expires_at": change.expires_at,
-            "state": None if change.eta is None else moved,
-        }
-        given = {column: value for column, value in values.items() if value is not None}
+        plain = {"priority": change.priority, "queue": change.queue, "eta": change.eta, "expires_at": change.expires_at}
+        given = {f"{column} = ?": value for column, value in plain.items() if value is not None}
+        later = change.eta is not None and change.eta > self.now()
 
         def step(run: Run) -> bool:
-            if change.eta is not None:  # a job that is moved in time goes behind those that are there
-                given["seq"] = self.dialect.fresh_seqs(run, 1)[0]
+            sets = dict(given)
+            if later:
+                sets[LATER] = "scheduled"
+            elif change.eta is not None:
+                sets |= {AT_THE_BACK: self.dialect.fresh_seqs(run, 1)[0], "state = ?": "queued"}
             count = run(
-                f"UPDATE nephew_job SET {', '.join(f'{column} = ?' for column in given)}"
+                f"UPDATE nephew_job SET {', '.join(sets)}"
                 " WHERE name = ? AND id = ? AND state IN ('scheduled', 'queued', 'retrying') AND worker IS NULL",
-                (*given.values(), self.name, job_id),
+                (*sets.values(), self.name, job_id),
             ).rowcount
             if count:
                 self.dialect.tell(run, self.name)

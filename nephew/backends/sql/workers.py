@@ -16,8 +16,6 @@ GIVEN_BACK = (
     "UPDATE nephew_job SET state = CASE state WHEN 'running' THEN 'queued' ELSE state END,"
     " worker = NULL, claim = NULL, started_at = NULL"
 )
-#: Begun, and not to be begun again: whoever finds it without a worker has to end it.
-ONCE = "once AND worker IS NOT NULL AND finished_at IS NULL"
 
 
 class Workers(Queue):
@@ -74,20 +72,24 @@ class Workers(Queue):
 
         return self.write(step)
 
+    def has_lost(self) -> bool:
+        """Whether jobs were begun once by workers that are gone; see the contract."""
+        return bool(self.read(f"SELECT 1 FROM nephew_job WHERE {self._lost()} LIMIT 1", (self.name,)))
+
     def take_over(self, heir: int, claim: int) -> list[Claimed]:
         """Claim what was begun once by workers that are gone; see the contract."""
-        orphaned = (
-            f"{self.dialect.aside}name = ? AND {ONCE}"
-            " AND NOT EXISTS (SELECT 1 FROM nephew_worker WHERE number = nephew_job.worker)"
-        )
-        if not self.read(f"SELECT 1 FROM nephew_job WHERE {orphaned} LIMIT 1", (self.name,)):
-            return []
         rows = self.write_one(
-            f"UPDATE nephew_job SET worker = ?, claim = ? WHERE {orphaned} RETURNING {TAKEN}",
+            f"UPDATE nephew_job SET worker = ?, claim = ? WHERE {self._lost()} RETURNING {TAKEN}",
             (heir, claim, self.name, self.name),
             unless=lambda: self._taken(heir, claim),
         )
         return self._claimed(rows)
+
+    def _lost(self) -> str:
+        return (
+            f"{self.dialect.aside}name = ? AND once AND worker IS NOT NULL AND finished_at IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM nephew_worker WHERE number = nephew_job.worker)"
+        )
 
     def begin_once(self, worker: int, seq: int, claim: int, since: float) -> bool:
         """Note the only begin of a job; see the contract."""
@@ -186,7 +188,7 @@ class Workers(Queue):
         doomed = []
         for seq, token, task, crashes, started, once in rows:
             was_running = died.running is not None and (seq, token) in died.running
-            charged = was_running and died.charged
+            charged = was_running and died.charged and not once  # the end of what may begin once tells of it
             if charged:
                 since = (died.running or {}).get((seq, token)) or started
                 self._record_crash(run, seq, since, label, died.cause)

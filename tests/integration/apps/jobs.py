@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -11,7 +15,7 @@ from typing import Any
 
 from huey.exceptions import RetryTask
 
-from nephew import Nephew, cron, current_job, every
+from nephew import JobCancelled, Nephew, cron, current_job, every
 
 Function = Callable[..., Any]
 
@@ -131,6 +135,71 @@ def oversleep_always(key: str) -> None:
     time.sleep(60)
 
 
+@job()
+def spin(key: str, seconds: float) -> str:
+    """Runs Python code all the time, and tidies up at the end."""
+    line("began", key)
+    until = time.monotonic() + seconds
+    try:
+        while time.monotonic() < until:
+            time.sleep(0.01)
+    finally:
+        line("tidied", key)
+    line("ended", key)
+    return key
+
+
+@job(timeout=1)
+def spin_too_long(key: str) -> None:
+    line("began", key)
+    while True:
+        time.sleep(0.01)
+
+
+@job()
+def swallow(key: str, times: int) -> str:
+    """Lets nothing through that would stop it."""
+    line("began", key)
+    for _ in range(times):
+        try:
+            while True:
+                time.sleep(0.01)
+        except BaseException:
+            line("swallowed", key)
+    line("ended", key)
+    return key
+
+
+@job()
+def ask(key: str) -> None:
+    """Asks by itself whether it is to go on, though nothing else gets through to it."""
+    line("began", key)
+    while True:
+        try:
+            time.sleep(0.01)
+        except BaseException:
+            line("deaf", key)
+        try:
+            current_job().raise_if_cancelled()
+        except JobCancelled:
+            line("heard", key)
+            raise
+
+
+@job(at_most_once=True)
+def once(key: str, seconds: float = 0.0) -> str:
+    line("began", key)
+    time.sleep(seconds)
+    line("ended", key)
+    return key
+
+
+@job(at_most_once=True)
+def die_once(key: str) -> None:
+    line("began", key)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @job(queue="mail")
 def post(key: str) -> str:
     line("ran", key)
@@ -156,3 +225,86 @@ def tick() -> None:
 
 def new_year() -> None:
     line("tick", "new-year")
+
+
+@job(retries=1, retry_delay=0.4)
+def retry_soon(key: str) -> str:
+    """Fails once."""
+    line("ran", key)
+    if current_job().attempt == 1:
+        raise ValueError(key)
+    return key
+
+
+@job()
+def bulk(key: str, size: int, seconds: float = 0.0) -> str:
+    """Returns much."""
+    line("began", key)
+    time.sleep(seconds)
+    return "x" * size
+
+
+@job()
+def length(key: str, text: str) -> int:
+    """Is given much."""
+    line("ran", key)
+    return len(text)
+
+
+@job(max_crashes=2)
+def overwork(key: str) -> None:
+    """Uses more processor time than it may: the kernel kills the process."""
+    line("began", key)
+    used = int(time.process_time())
+    resource.setrlimit(resource.RLIMIT_CPU, (used + 1, used + 1))
+    while True:
+        pass
+
+
+@job(max_crashes=2)
+def overeat(key: str, survive: bool) -> None:
+    """Asks for more memory than there is, which ends the job, or its process."""
+    line("began", key)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, before[1]))
+    try:
+        bytearray(8 << 30)
+    except MemoryError:
+        if survive:
+            raise
+        os._exit(3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@job()
+def bear(key: str, way: str) -> int:
+    """Makes a child while connections are open; both use the store, before and afterwards."""
+    tasks = sys.modules["tests.integration.apps.plain"].tasks
+    tasks.note(f"{key}-before")
+    code = CHILDREN[way](lambda: tasks.note(f"{key}-child"))
+    tasks.note(f"{key}-after")
+    return code
+
+
+def _fork(act: Callable[[], object]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        act()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _multiprocess(act: Callable[[], object]) -> int:
+    child = multiprocessing.get_context("fork").Process(target=act)
+    child.start()
+    child.join()
+    return child.exitcode or 0
+
+
+def _run_program(act: Callable[[], object]) -> int:
+    act()
+    return subprocess.run([sys.executable, "-c", "raise SystemExit(0)"], check=False).returncode
+
+
+CHILDREN = {"fork": _fork, "multiprocessing": _multiprocess, "subprocess": _run_program}

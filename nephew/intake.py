@@ -1,0 +1,131 @@
+"""The way of calls into the store: through the middleware, written in one step, and only then told of."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from huey import signals as S
+from huey.api import ResultGroup
+from huey.api import Task as HueyTask
+
+from nephew.backends.records import Enqueued, NewJob
+from nephew.draft import Draft
+from nephew.errors import NephewError
+from nephew.job import Relation
+from nephew.message import new_job
+from nephew.middleware import Enqueue, Middleware, around_enqueueing
+from nephew.result import Result
+
+if TYPE_CHECKING:
+    from nephew.instance import Nephew
+
+#: Stores a job, or keeps it to be stored with others; returns its handle.
+Store = Callable[[HueyTask, NewJob], Any]
+
+
+class Intake:
+    """Takes calls in for one instance."""
+
+    def __init__(self, huey: Nephew) -> None:
+        self._huey = huey
+        self._is_wrapped = any(type(layer).enqueue is not Middleware.enqueue for layer in huey.middleware)
+
+    def one(self, task: HueyTask) -> Any:
+        """Store a call; its handle, or what the middleware made of it."""
+        self._make_ready(task)
+        if not self._is_wrapped:
+            return self._write_one(task, new_job(self._huey, task))
+        return self._pass(task, {}, self._write_one)
+
+    def many(self, tasks: Sequence[HueyTask]) -> list[Any]:
+        """Store calls in one step, all or none; their handles."""
+        for task in tasks:
+            self._make_ready(task)
+        if not self._is_wrapped:
+            return self._write(tasks, [new_job(self._huey, task) for task in tasks])
+        passed = [pair for task in tasks for pair in self._passed(task, {})]
+        return self._write([task for task, _ in passed], [job for _, job in passed])
+
+    def again(self, task: HueyTask, job_id: str) -> Result[Any]:
+        """Store the call of a job once more; the new job's handle."""
+        job = self.following(task, parent=job_id, relation=Relation.RETRY)
+        if job is None:
+            raise NephewError(f"job {job_id} was not run again: a middleware did not let it pass")
+        handle = self._write_one(task, job)
+        return handle if isinstance(handle, Result) else next(iter(handle))  # that of the first step
+
+    def following(self, task: HueyTask, **family: Any) -> NewJob | None:
+        """What is stored for a call together with something else; None: the middleware did not let it pass.
+
+        :param family: what it follows from; see `new_job`.
+        """
+        self._make_ready(task)
+        if not self._is_wrapped:
+            return new_job(self._huey, task, **family)
+        return next((job for _, job in self._passed(task, family)), None)
+
+    def tick(self, name: str, due: dt.datetime) -> bool:
+        """Enqueue a periodic task for one due time; False when some consumer had done so already."""
+        huey = self._huey
+        task = huey._registry.string_to_task(name)()
+        job = self.following(task, parent=name, relation=Relation.SCHEDULE)
+        written = job is not None and huey.backend.tick(name, due.timestamp(), job)
+        if written:
+            huey._emit(S.SIGNAL_ENQUEUED, task)
+        return written
+
+    def _pass(self, task: HueyTask, family: dict[str, Any], store: Store) -> Any:
+        """Let a call pass through the middleware on its way to `store`."""
+
+        def innermost(draft: Draft) -> Any:
+            return store(task, draft.applied_to(new_job(self._huey, task, **family)))
+
+        chain: Enqueue = around_enqueueing(self._huey.middleware, innermost)
+        return chain(Draft(task, new_job(self._huey, task, **family)))
+
+    def _passed(self, task: HueyTask, family: dict[str, Any]) -> list[tuple[HueyTask, NewJob]]:
+        passed: list[tuple[HueyTask, NewJob]] = []
+
+        def collect(task: HueyTask, job: NewJob) -> Result[Any]:
+            passed.append((task, job))
+            return Result(self._huey, task)
+
+        self._pass(task, family, collect)
+        return passed
+
+    def _make_ready(self, task: HueyTask) -> None:
+        """Settle when a call expires; seconds are counted by the store's clock."""
+        if isinstance(task.expires, dt.datetime):
+            task.resolve_expires(self._huey.utc)
+        elif task.expires:
+            given = task.expires
+            delay = given if isinstance(given, dt.timedelta) else dt.timedelta(seconds=given)
+            task.expires_resolved = self._huey._get_timestamp() + delay
+
+    def _write_one(self, task: HueyTask, job: NewJob) -> Any:
+        return self._write([task], [job])[0]
+
+    def _write(self, tasks: Sequence[HueyTask], jobs: Sequence[NewJob]) -> list[Any]:
+        huey = self._huey
+        stored = huey.backend.enqueue(jobs) if jobs else []
+        handles = [self._handle(task, entry) for task, entry in zip(tasks, stored, strict=True)]
+        self._tell(tasks, stored)
+        if huey._immediate:
+            huey.caller.run([entry.id for entry in stored if not entry.duplicate])
+        return handles
+
+    def _handle(self, task: HueyTask, stored: Enqueued) -> Any:
+        if stored.duplicate:
+            task.id, task.revoke_id = stored.id, f"r:{stored.id}"
+        results = self._huey._pipeline_results(task)
+        results[0].duplicate = stored.duplicate
+        return ResultGroup(results) if len(results) > 1 else results[0]
+
+    def _tell(self, tasks: Sequence[HueyTask], stored: Sequence[Enqueued]) -> None:
+        if not self._huey.listens(S.SIGNAL_ENQUEUED):
+            return
+        for task, entry in zip(tasks, stored, strict=True):
+            if not entry.duplicate:
+                self._huey._emit(S.SIGNAL_ENQUEUED, task)
