@@ -17,7 +17,6 @@ from nephew.current import Running
 from nephew.endings import Finished
 from nephew.errors import NephewError, ShutDown
 from nephew.job import State
-from nephew.logs import follow_jobs
 from nephew.message import decode, new_job
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ class Caller:
 
     def __init__(self, huey: Nephew) -> None:
         self.huey = huey
-        follow_jobs()
 
     def dequeue(self) -> HueyTask | None:
         """Claim the next job that can be run here."""
@@ -106,8 +104,7 @@ class Caller:
             finished = execution.perform(self.huey, claimed, task, moment, watch)
         except ShutDown:
             finished = endings.interrupted(claimed, task)
-        outcome = finished.outcome._replace(worker=f"{socket.gethostname()}:{os.getpid()}:caller")
-        self._settle(finished._replace(outcome=outcome))
+        self._settle(watch.complete(finished))
         return finished.value
 
     def _settle(self, finished: Finished) -> None:
@@ -125,11 +122,22 @@ class _Watch:
 
     def __init__(self, huey: Nephew, claimed: Claimed) -> None:
         self._huey, self._claimed = huey, claimed
+        self.worker = huey.worker
+
+    def give_back(self) -> None:
+        """Nothing is claimed ahead here."""
+
+    def complete(self, finished: Finished) -> Finished:
+        outcome = finished.outcome._replace(worker=f"{socket.gethostname()}:{os.getpid()}:caller")
+        return finished._replace(outcome=outcome)
 
     def began(self, claimed: Claimed, running: Running) -> None:
         pass
 
     def ended(self) -> None:
+        pass
+
+    def noted(self) -> None:
         pass
 
     def end_at(self, deadline: float) -> None:

@@ -21,7 +21,7 @@ from huey.consumer import ConsumerStopped
 from nephew import logs
 from nephew.bell import ForkBell, ThreadBell
 from nephew.environments import ENVIRONMENTS
-from nephew.errors import BackendError, ConfigError
+from nephew.errors import BackendError, ConfigError, SchemaError
 from nephew.keeper import Keeper
 from nephew.loop import WorkerLoop
 from nephew.recovery import Reaper, cause_of
@@ -54,7 +54,10 @@ class Consumer(HueyConsumer):
         self._next_heartbeat = 0.0
         self._watcher: Any = None
         self._drained = False
+        self._stopping = False
         self._hurry = False
+        #: The scheduler has let everything end, since a newer Nephew has migrated the tables.
+        self._outdated = False
         logs.install(huey.settings)
         huey.start_consuming()
         super().__init__(huey, **options)
@@ -139,6 +142,15 @@ class Consumer(HueyConsumer):
             log.warning("The store cannot be told of this worker's end (%s); the reaper will find it.", error)
 
     # -- life ---------------------------------------------------------------------------------------
+    def run(self) -> None:
+        """Run jobs until a signal comes.
+
+        :raises SchemaError: when the tables are a newer Nephew's, at the start or later.
+        """
+        super().run()
+        if self._outdated:
+            raise SchemaError("a newer Nephew has migrated the tables; this consumer has ended; upgrade it")
+
     def start(self) -> None:
         """Prepare the store, give back what dead workers left, then start everything."""
         self._prepare()
@@ -182,6 +194,9 @@ class Consumer(HueyConsumer):
             self.stop(graceful=True)
             raise ConsumerStopped
         if self.stop_flag.is_set():
+            if not self._stopping:
+                self._outdated = True
+                self.stop(graceful=True)
             raise ConsumerStopped
         self._heartbeat()
         return self._check_health(health_check_ts)
@@ -309,6 +324,7 @@ class Consumer(HueyConsumer):
 
         :param graceful: False: interrupt the running jobs at once; they go back as well.
         """
+        self._stopping = True
         self.stop_flag.set()
         self._wake()
         if graceful:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+from nephew.backends.records import Transaction
 from nephew.errors import JobCancelled, NephewError
 from nephew.journal import Journal, said_by
 from nephew.redaction import hidden
@@ -17,6 +18,9 @@ class Watch(Protocol):
 
     def report(self, fraction: float, message: str | None) -> None:
         """The function says how far it is."""
+
+    def noted(self) -> None:
+        """The function has logged something."""
 
     def begin_once(self) -> bool:
         """Write down that the job is begun and must not be begun again; False when its claim was lost."""
@@ -52,6 +56,7 @@ class Running:
         "stopped",
         "tags",
         "task",
+        "transaction",
     )
 
     def __init__(
@@ -74,6 +79,8 @@ class Running:
         self.cancelling: str | None = None
         #: What its code was struck with.
         self.stopped: BaseException | None = None
+        #: The transaction that it runs in, if it is transactional.
+        self.transaction: Transaction | None = None
         #: What must not be seen of its arguments.
         self.secrets = hidden.get()
         #: What its function has logged, and the most lines that are kept of it.
@@ -100,6 +107,18 @@ class Running:
         """The task's options, those of middleware included."""
         found: Mapping[str, Any] = self.calling.nephew_options.all
         return found
+
+    @property
+    def connection(self) -> Any:
+        """The driver's connection with the transaction of a transactional job, for what it writes.
+
+        :raises NephewError: when the job is not transactional.
+        """
+        if self.transaction is None:
+            raise NephewError(
+                f"expected {self.task} to be transactional; decorate it with @huey.task(transactional=True)"
+            )
+        return self.transaction.connection
 
     @property
     def timeout(self) -> float | None:
@@ -140,6 +159,8 @@ class Running:
         if self.log is None:
             self.log = Journal(self.attempt, self.log_lines)
         self.log.add(record.created, record.levelname, record.name, said_by(record))
+        if self._watch is not None:
+            self._watch.noted()
 
     def raise_if_cancelled(self) -> None:
         """End here if somebody has cancelled the job; for code that nothing else can interrupt. Cheap.

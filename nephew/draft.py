@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nephew.backends.records import NewJob
+from nephew.options import as_tags, tags_from, tags_text
 
 
 class Draft:
@@ -23,7 +24,7 @@ class Draft:
     def __init__(self, call: Any, job: NewJob) -> None:
         self.call = call
         self.id, self.task, self.queue = job.id, job.task, job.queue
-        self.tags = tuple((job.tags or "").strip(",").split(",")) if job.tags else ()
+        self.tags = tags_from(job.tags)
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -67,4 +68,4 @@ class Draft:
 
     def applied_to(self, job: NewJob) -> NewJob:
         """The job with what was changed of it here."""
-        return job._replace(queue=self.queue, tags=f",{','.join(self.tags)}," if self.tags else None)
+        return job._replace(queue=self.queue, tags=tags_text(as_tags(self.task, self.tags)))

@@ -25,7 +25,7 @@ from huey.exceptions import (
 from huey.utils import SKIPPED, Error, normalize_time
 
 from nephew import clock, current, fingerprint
-from nephew.backends.records import Claimed, NewJob, Outcome
+from nephew.backends.records import Claimed, NewJob, Outcome, Settled
 from nephew.errors import EncodeError, JobCancelled, NephewError, WorkerCrashed
 from nephew.followups import (
     KEPT_OUT,
@@ -57,6 +57,7 @@ class Finished(NamedTuple):
 
     :ivar news: signals in order, each with its task and arguments.
     :ivar hook: value and exception for the post-execute hooks, or None when the function was not reached.
+    :ivar reply: what the store answered, if it was settled in the job's own transaction.
     """
 
     outcome: Outcome
@@ -65,6 +66,7 @@ class Finished(NamedTuple):
     hook: tuple[Any, BaseException | None] | None = None
     chord_callback: HueyTask | None = None
     value: Any = None
+    reply: Settled | None = None
 
 
 class Ran(NamedTuple):
@@ -219,7 +221,7 @@ def broken(huey: Nephew, claimed: Claimed, task: HueyTask, error: Exception) -> 
         finished_at=now,
         attempt="failed",
         traceback=failed.metadata["traceback"],
-        fingerprint=fingerprint.of_error(error),
+        fingerprint=fingerprint.of_error(claimed.task, error),
     )
     return Finished(outcome, task, ((S.SIGNAL_ERROR, task, error),), (None, error))
 
@@ -311,7 +313,7 @@ def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: Bas
         attempt=word,
         error=metadata["error"],
         traceback=metadata["traceback"],
-        fingerprint=fingerprint.of_error(error),
+        fingerprint=fingerprint.of_error(claimed.task, error),
         follow_ups=follow_ups,
         forget=_spent(claimed, task),
     )

@@ -18,13 +18,15 @@ from huey import signals as S
 from huey.api import Task as HueyTask
 from huey.exceptions import CancelExecution
 
-from nephew import current
-from nephew.backends.records import Claimed
+from nephew import current, transactional
+from nephew.backends.records import Claimed, Transaction
 from nephew.endings import Finished, Ran, broken, claimed_job, finish, given_back, not_run, with_log
 from nephew.errors import JobCancelled, NotBegun, ShutDown
 from nephew.job import State
 from nephew.logs import job_extra
+from nephew.message import options_of
 from nephew.middleware import Run
+from nephew.options import tags_from
 from nephew.redaction import hiding
 from nephew.shield import my_shield
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("huey.nephew.execution")
 
 
-class Watch(current.Watch, Protocol):
+class Watch(current.Watch, transactional.Holder, Protocol):
     """Who looks after a job while its function is being run here."""
 
     def began(self, claimed: Claimed, running: current.Running) -> None:
@@ -44,8 +46,10 @@ class Watch(current.Watch, Protocol):
         """The function has returned or raised."""
 
 
-def perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime, watch: Watch) -> Finished:
+def perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime | None, watch: Watch) -> Finished:
     """begin → run → finish: all that happens to a job between its claim and its settle.
+
+    `timestamp` is the time by which it may have expired; None: the store's.
 
     Whatever else goes wrong on the way (a key function that raises, say) fails this job and not its worker.
 
@@ -56,7 +60,7 @@ def perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.dateti
 
 
 def _brought_to_an_end(
-    huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime, watch: Watch
+    huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime | None, watch: Watch
 ) -> Finished:
     try:
         return _perform(huey, claimed, task, timestamp, watch)
@@ -84,31 +88,41 @@ def tell(huey: Nephew, finished: Finished, enqueued: Sequence[str]) -> None:
         log.exception("The end of job %s stands, but not everybody was told of it.", finished.outcome.id)
 
 
-def _perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime, watch: Watch) -> Finished:
+def _perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime | None, watch: Watch) -> Finished:
     with ChildrenEnd():
         ended = begin(huey, claimed, task, timestamp)
     if ended is not None:
         return ended
+    if options_of(task).transactional:
+        return transactional.perform(huey, claimed, task, watch, lambda *given: _attempt(huey, claimed, watch, *given))
+    ran, running = _attempt(huey, claimed, watch, task)
+    return with_log(finish(huey, claimed, task, ran), running.log)
+
+
+def _attempt(
+    huey: Nephew, claimed: Claimed, watch: Watch, task: HueyTask, transaction: Transaction | None = None
+) -> tuple[Ran, current.Running]:
     running = running_job(claimed, task, watch)
-    running.log_lines = huey.settings.log_lines
+    running.log_lines, running.transaction = huey.settings.log_lines, transaction
     watch.began(claimed, running)
     try:
-        ran = run(huey, task, running)
+        return run(huey, task, running), running
     finally:
         watch.ended()
-    return with_log(finish(huey, claimed, task, ran), running.log)
 
 
 def running_job(claimed: Claimed, task: HueyTask, watch: Watch) -> current.Running:
     """A claimed job as its function sees it."""
-    tags = tuple(claimed.tags.strip(",").split(",")) if claimed.tags else ()
+    tags = tags_from(claimed.tags)
     running = current.Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, watch, task, tags)
     running.entered = not getattr(getattr(type(task), "nephew_function", None), "nephew_guard", False)
     return running
 
 
-def begin(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime) -> Finished | None:
+def begin(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime | None) -> Finished | None:
     """Decide whether the function may be run at all; None: it may."""
+    if claimed.revokes or task.expires_resolved:
+        timestamp = timestamp or huey._get_timestamp()
     revoked, forget = _revoked(huey, claimed, timestamp) if claimed.revokes else (False, ())
     if revoked:
         log.warning("Task %s was revoked, not executing", task, extra=job_extra(claimed_job(claimed)))
@@ -116,7 +130,7 @@ def begin(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime
     if claimed.cancelling is not None:
         log.info("Task %s was cancelled, not executing.", task, extra=job_extra(claimed_job(claimed)))
         return not_run(huey, claimed, task, State.CANCELLED, claimed.cancelling, S.SIGNAL_CANCELED, forget)
-    if task.expires_resolved and task.expires_resolved < timestamp:
+    if timestamp is not None and task.expires_resolved and task.expires_resolved < timestamp:
         log.info("Task %s expired, not executing.", task, extra=job_extra(claimed_job(claimed)))
         reason = f"expired at {task.expires_resolved}"
         return not_run(huey, claimed, task, State.EXPIRED, reason, S.SIGNAL_EXPIRED, forget)
@@ -146,7 +160,7 @@ def run(huey: Nephew, task: HueyTask, running: current.Running) -> Ran:
         huey._tasks_in_flight.add(task)
         try:
             with ChildrenEnd():
-                value = my_shield().expose(running, lambda: _chain_of(task)(running))
+                value = my_shield().expose(running, _chain_of(task))
         finally:
             huey._tasks_in_flight.discard(task)
     except (ShutDown, NotBegun):
@@ -160,9 +174,9 @@ def run(huey: Nephew, task: HueyTask, running: current.Running) -> Ran:
 
 
 def _chain_of(task: HueyTask) -> Run:
-    """The function of a job's task, with the middleware around it."""
-    found: Run = getattr(type(task), "nephew_run", current.Running.call)
-    return found
+    """The task's function with the middleware around it."""
+    chain: Run = task.nephew_run_in_time if task.timeout else task.nephew_run
+    return chain
 
 
 def _meant(running: current.Running, caught: BaseException | None) -> BaseException | None:
@@ -176,7 +190,7 @@ def _meant(running: current.Running, caught: BaseException | None) -> BaseExcept
     return caught
 
 
-def _revoked(huey: Nephew, claimed: Claimed, timestamp: dt.datetime) -> tuple[bool, tuple[str, ...]]:
+def _revoked(huey: Nephew, claimed: Claimed, timestamp: dt.datetime | None) -> tuple[bool, tuple[str, ...]]:
     """Whether a revocation holds, and which revocations have had their effect."""
     forget = []
     for key, data in claimed.revokes.items():

@@ -29,13 +29,13 @@ _INSTALLED = tuple(
 )
 
 
-def of_error(error: BaseException) -> str:
-    """The fingerprint of an exception that a job's function raised."""
+def of_error(task: str, error: BaseException) -> str:
+    """The fingerprint of an exception that a job's function raised.
+
+    :param task: the task's stored name. It counts for a timeout, which strikes anywhere in the function.
+    """
     name = error.class_name if isinstance(error, RemoteError) else class_name(type(error))
-    places = list(_places(error))
-    # A timeout strikes anywhere: what such failures have in common is the job's function.
-    counted = places[:1] if isinstance(error, TaskTimeout) else places[-FRAMES:]
-    return _hash(name, *counted)
+    return _hash(name, task) if isinstance(error, TaskTimeout) else _hash(name, *list(_places(error))[-FRAMES:])
 
 
 def of_crash(task: str, cause: str) -> str:

@@ -13,7 +13,8 @@ from huey.utils import Error
 from nephew.backends.records import ChordMark, Never, NewJob
 from nephew.errors import EncodeError
 from nephew.job import Relation
-from nephew.message import check_size, encode, options_of, tags_text, task_name
+from nephew.message import check_size, encode, options_of, task_name
+from nephew.options import tags_text
 from nephew.redaction import hide, hide_error, places_of
 
 if TYPE_CHECKING:
@@ -142,5 +143,5 @@ def _never(huey: Nephew, before: HueyTask, step: HueyTask) -> Never:
         relation=Relation.CHAIN,
         member=None if step.chord_config is None else step.chord_config.cid,
         tags=None if callable(options.tags) else tags_text(options.tags),
-        redacted=places_of(step),
+        redacted=places_of(type(step), step.args, step.kwargs),
     )

@@ -6,7 +6,7 @@ move finds by its id what is here already. What cannot be moved stays where it i
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -17,7 +17,6 @@ from huey.serializer import Serializer
 
 from nephew import clock
 from nephew.backends.records import Enqueued, NewJob
-from nephew.codec import PLAIN_MESSAGE, SIGNED_PICKLE, VALUE
 from nephew.errors import ConfigError, DecodeError, NephewError, Refused
 from nephew.message import check_size, new_job
 from nephew.sources import Kept, Source
@@ -31,9 +30,7 @@ T = TypeVar("T")
 BATCH = 200
 
 #: How what Huey's own serializer writes begins: a pickle, gzip, zlib.
-_PICKLES = (b"\x80", b"\x1f", b"\x78")
-_ZLIB = b"\x78"
-_OURS = (VALUE, PLAIN_MESSAGE, SIGNED_PICKLE)
+_PICKLE, _GZIP, _ZLIB = b"\x80", b"\x1f", b"\x78"
 
 
 class Left(NamedTuple):
@@ -111,15 +108,18 @@ class Reader:
     def _serializer(self, data: bytes) -> Any:
         if self._given is not None:
             return self._given
-        if data[:1] in _PICKLES:
-            return Serializer(compression=data[:1] != _PICKLES[0], use_zlib=data[:1] == _ZLIB)
+        if (mark := data[:1]) in (_PICKLE, _GZIP, _ZLIB):
+            return Serializer(compression=mark != _PICKLE, use_zlib=mark == _ZLIB)
         return self._own
 
 
 class _Call(NamedTuple):
+    """A message that can be moved: the job it becomes, its places in chords, the ids and tasks of all its steps."""
+
     kept: Kept
-    message: Any
     job: NewJob
+    seats: frozenset[tuple[str, int, int]]
+    steps: frozenset[tuple[str, str]]
 
 
 class Import:
@@ -174,7 +174,8 @@ class Import:
         try:
             message = self._reader.message(kept.data)
             job_id = message.id
-            return _Call(kept, message, self._job(message))
+            steps = frozenset((step.id, step.name) for step in _steps(message))
+            return _Call(kept, self._job(message), frozenset(_seats(message)), steps)
         except Exception as error:  # a pickle, and the user's classes and unique keys, can raise any
             self._leave(job_id, error)
             return None
@@ -192,26 +193,22 @@ class Import:
     def _without_broken_chords(self, calls: list[_Call]) -> list[_Call]:
         """Without those whose chord would never be complete here: other members of it have run there."""
         while True:
-            seats = defaultdict(set)
+            taken = {(cid, index) for call in calls for cid, _, index in call.seats}
+            present = Counter(cid for cid, _ in taken)
+            whole: list[_Call] = []
+            broken: list[_Call] = []
             for call in calls:
-                for cid, _, index in _seats(call.message):
-                    seats[cid].add(index)
-            broken = {
-                call.kept: cid
-                for call in calls
-                for cid, size, _ in _seats(call.message)
-                if len(seats[cid]) < size and not self._is_known(call)
-            }
+                complete = all(present[cid] >= size for cid, size, _ in call.seats)
+                (whole if complete or self._is_known(call) else broken).append(call)
             if not broken:
-                return calls
-            for call in calls:
-                if call.kept in broken:
-                    self._leave(call.job.id, f"not all members of its chord {broken[call.kept]} can be moved")
-            calls = [call for call in calls if call.kept not in broken]
+                return whole
+            for call in broken:
+                self._leave(call.job.id, DecodeError("not all members of its chord can be moved"))
+            calls = whole
 
-    def _leave(self, job_id: str, reason: object) -> None:
-        words = f"{type(reason).__name__}: {reason}" if isinstance(reason, Exception) else str(reason)
-        self._report.left.append(Left(job_id, str(reason) if isinstance(reason, NephewError) else words))
+    def _leave(self, job_id: str, error: Exception) -> None:
+        reason = str(error) if isinstance(error, NephewError) else f"{type(error).__name__}: {error}"
+        self._report.left.append(Left(job_id, reason))
 
     # -- storing ------------------------------------------------------------------------------------
     def _is_known(self, call: _Call) -> bool:
@@ -231,7 +228,7 @@ class Import:
 
     def _bring_revocations(self, calls: Sequence[_Call]) -> None:
         """What was revoked there must not run here."""
-        keys = {key for call in calls for step in _steps(call.message) for key in (f"r:{step.id}", f"rt:{step.name}")}
+        keys = {key for call in calls for step, task in call.steps for key in (f"r:{step}", f"rt:{task}")}
         for batch in _batches(sorted(keys)):
             for key, data in self._source.values(batch).items():
                 self._huey.backend.put_new(key, self._revocation(key, data))
@@ -266,7 +263,7 @@ class Import:
         else:
             self._report.waiting += 1
         registered = self._huey._registry._registry
-        self._report.unknown.update({step.name for step in _steps(call.message)} - registered.keys())
+        self._report.unknown.update({task for _, task in call.steps} - registered.keys())
 
     def _take_out(self, calls: Sequence[_Call]) -> int:
         count = self._source.take_out([call.kept for call in calls])

@@ -255,7 +255,10 @@ class Nephew(Huey):
         return clock.to_naive(self.backend.now(), self.utc)
 
     def settle(self, finished: Finished) -> Entry:
-        """Settle one job at once."""
+        """Settle one job at once; inside a transaction of the caller's, within that."""
+        if self.backend.in_transaction():  # the ledger may hold others' ends, which must not be undone with it
+            reply = self.backend.conclude(self.worker.number, finished.outcome)
+            return self.worker.ledger.add(finished._replace(reply=reply))
         entry = self.worker.ledger.add(finished)
         self.worker.ledger.flush()
         return entry
@@ -405,9 +408,7 @@ class Nephew(Huey):
         """
         return self.change(job_id, delay=0)
 
-    def prune(
-        self, keep: Mapping[str, Keep | float | str] | None = None, *, dry_run: bool = False
-    ) -> dict[State, int]:
+    def prune(self, keep: Mapping[str, Keep | float | str] | None = None, *, dry_run: bool = False) -> dict[State, int]:
         """Delete the records of ended jobs that are not kept any longer; consumers do so by themselves.
 
         :param keep: by state, which are kept, as in the settings (`{"failed": "30d, 1000 jobs"}`); a state that is

@@ -23,7 +23,7 @@ log = logging.getLogger("huey.nephew.keeper")
 
 #: A job that runs longer than this (seconds) is shown as running in the store.
 SHOWN_AFTER = 0.05
-#: Progress is written at most this often (seconds).
+#: Progress and log lines are written at most this often (seconds).
 PROGRESS_EVERY = 0.25
 #: After an error the keeper waits this long (seconds) before it tries again.
 PAUSE = 1.0
@@ -123,7 +123,8 @@ class Keeper:
         dues = [self._settle_by_age()]
         for lane in self.worker.lanes:
             if lane.running is not None:
-                dues += [self._give_back(lane, now), self._show(lane, now), self._pass_progress(lane, now)]
+                dues += [self._give_back(lane, now), self._show(lane, now)]
+                dues += [self._pass_progress(lane, now), self._pass_log(lane, now)]
             elif presence is not None and presence.is_busy(lane.slot):
                 dues.append(MOMENT)
         pending = [due for due in dues if due is not None]
@@ -157,14 +158,15 @@ class Keeper:
         if left > 0 or running is None:
             return left
         self.watchdog.wake()
-        started = self.worker.backend.now() - (now - since)
-        self.worker.backend.mark_running(self.worker.number, [(running.seq, running.claim, started)])
+        if not lane.hushed:
+            started = self.worker.backend.now() - (now - since)
+            self.worker.backend.mark_running(self.worker.number, [(running.seq, running.claim, started)])
         lane.marked = True
         return None
 
     def _pass_progress(self, lane: Lane, now: float) -> float | None:
         running, progress = lane.running, lane.progress
-        if not lane.progress_dirty or running is None or progress is None:
+        if not lane.progress_dirty or running is None or progress is None or lane.hushed:
             return None
         left = PROGRESS_EVERY - (now - lane.progress_written)
         if left > 0:
@@ -172,4 +174,15 @@ class Keeper:
         lane.progress_dirty, lane.progress_written = False, now
         backend = self.worker.backend
         backend.note_progress(self.worker.number, running.seq, running.claim, *progress)
+        return None
+
+    def _pass_log(self, lane: Lane, now: float) -> float | None:
+        running, job = lane.running, lane.job
+        if running is None or job is None or job.log is None or not job.log.dirty or lane.hushed:
+            return None
+        left = max(SHOWN_AFTER - (now - lane.since), PROGRESS_EVERY - (now - lane.log_written))
+        if left > 0:
+            return left
+        lane.log_written = now
+        self.worker.backend.note_log(self.worker.number, running.seq, running.claim, job.log.lines())
         return None

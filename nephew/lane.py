@@ -16,8 +16,9 @@ from nephew.endings import Finished
 from nephew.errors import BackendError, NephewError, NotBegun, ShutDown
 from nephew.job import State
 from nephew.ledger import Entry
-from nephew.message import decode
+from nephew.message import decode, options_of
 from nephew.prefetch import Prefetch
+from nephew.shield import my_shield
 from nephew.stops import Stop, by_exception
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Lane:
         self._begun_once: Any = None
         self.progress: tuple[float, str | None] | None = None
         self.progress_written = 0.0
+        self.log_written = 0.0
         self.progress_dirty = False
         self._token: int | None = None
         self._untold: deque[Entry] = deque()
@@ -142,7 +144,7 @@ class Lane:
             self._settle(endings.unreadable(claimed, error))
             return
         try:
-            finished = execution.perform(self.huey, claimed, task, timestamp or self.huey._get_timestamp(), self)
+            finished = execution.perform(self.huey, claimed, task, timestamp, self)
         except ShutDown:
             once = self._begun_once is not None
             self._settle(self._cut_off(claimed) if once else endings.interrupted(claimed, task))
@@ -150,8 +152,26 @@ class Lane:
             raise
         finally:
             self._begun_once = None
+        self._settle(self.complete(finished))
+
+    def complete(self, finished: Finished) -> Finished:
+        """An end with where the job was run, and how far it said it was."""
         outcome = finished.outcome._replace(worker=self.label(), progress=self.progress)
-        self._settle(finished._replace(outcome=outcome))
+        return finished._replace(outcome=outcome)
+
+    @property
+    def hushed(self) -> bool:
+        """Whether nothing may be written of its job while it runs: it would wait for its transaction, or undo it."""
+        backend, job = self.huey.backend, self.job
+        return (backend.one_writer or backend.snapshots) and job is not None and options_of(job.calling).transactional
+
+    def break_off(self) -> bool:
+        """Stop the code of a job that holds up whatever is written; False when there is none."""
+        job = self.job
+        if job is None or not self.hushed:
+            return False
+        self.stop(job, ShutDown())
+        return True
 
     def began(self, claimed: Claimed, running: Running) -> None:
         """A job's function is about to be called."""
@@ -171,7 +191,8 @@ class Lane:
         """The function is to be stopped at this time."""
         self.deadline = deadline
         if self.keeper is not None:
-            self.keeper.watchdog.wake()
+            with my_shield():
+                self.keeper.watchdog.wake()
 
     def begin_once(self) -> bool:
         """Write down that the job is begun, before its function is called."""
@@ -222,8 +243,13 @@ class Lane:
     def report(self, fraction: float, message: str | None) -> None:
         """Progress from inside the function; written by the keeper."""
         self.progress, self.progress_dirty = (fraction, message), True
+        self.noted()
+
+    def noted(self) -> None:
+        """The function has said something that the keeper passes on."""
         if self.keeper is not None:
-            self.keeper.wake()
+            with my_shield():  # what stops the function must not leave the keeper's lock taken
+                self.keeper.wake()
 
     def give_back(self, running_too: bool = False) -> None:
         """Give back what is not begun, in order and uncounted.

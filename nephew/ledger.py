@@ -50,8 +50,11 @@ class Ledger:
         return len(self._pending) + len(self._batch)
 
     def add(self, finished: Finished) -> Entry:
-        """Take a finished job in; it will be settled by the next flush."""
+        """Take a finished job in; it will be settled by the next flush, unless it is already."""
         entry = Entry(finished)
+        if finished.reply is not None:
+            self._close(entry, bool(finished.reply.lost), finished.reply.enqueued)
+            return entry
         with self._adding:
             if self._oldest is None:
                 self._oldest = time.monotonic()

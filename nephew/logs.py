@@ -133,7 +133,6 @@ def install(settings: Settings) -> None:
     Those of the `huey` logger get the JSON format when `settings.log` is `json`. They and the root logger's,
     through which the application's own records go, get a `JobContext`.
     """
-    follow_jobs()
     for handler in logging.getLogger("huey").handlers:
         _know_the_job(handler)
         if settings.log == "json":

@@ -17,7 +17,7 @@ from nephew.backends.records import Claimed, NewJob
 from nephew.current import running
 from nephew.errors import DecodeError, EncodeError, NephewError, UnknownTask
 from nephew.job import Relation
-from nephew.options import TaskOptions, as_tags
+from nephew.options import TaskOptions, as_tags, tags_text
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -81,13 +81,8 @@ def new_job(
         relation=relation,
         member=None if task.chord_config is None else task.chord_config.cid,
         tags=_tags(task, options, complete=chord is None, lenient=follows),
-        redacted=redaction.places_of(task),
+        redacted=redaction.places_of(type(task), task.args, task.kwargs),
     )
-
-
-def tags_text(tags: tuple[str, ...]) -> str | None:
-    """Tags as they are stored, each between two commas; None: there are none."""
-    return f",{','.join(tags)}," if tags else None
 
 
 def _tags(task: HueyTask, options: TaskOptions, complete: bool, lenient: bool) -> str | None:
@@ -102,7 +97,8 @@ def _tags(task: HueyTask, options: TaskOptions, complete: bool, lenient: bool) -
         return None
     name = type(task).__name__
     try:
-        return tags_text(as_tags(name, options.tags(*task.args, **task.kwargs)))
+        made = options.tags(*task.args, **task.kwargs)
+        return None if made is None else tags_text(as_tags(name, made))
     except Exception as error:
         if not lenient:
             raise

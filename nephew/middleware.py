@@ -6,7 +6,6 @@ options of a task have the same shape: `Timeout` and `AtMostOnce` are here.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any, ClassVar
 from nephew.current import Running
 from nephew.draft import Draft
 from nephew.errors import ConfigError, NotBegun
-from nephew.options import HUEY_OPTIONS, TaskOptions
+from nephew.options import known
 
 #: What runs the rest of the chain: it is given the job and returns what the function returned.
 Run = Callable[[Running], Any]
@@ -78,6 +77,11 @@ class AtMostOnce(Middleware):
         once = options["at_most_once"]
         if not isinstance(once, bool):
             raise ConfigError(f"task {task}: expected at_most_once to be True or False, got {once!r}")
+        if once and options["transactional"]:
+            raise ConfigError(
+                f"task {task}: expected either at_most_once or transactional, got both; what a transactional job "
+                "writes is undone when it cannot end, and then it runs again"
+            )
         if once and options["retries"]:
             raise ConfigError(
                 f"task {task}: expected no retries beside at_most_once, got {options['retries']}; "
@@ -98,15 +102,22 @@ class AtMostOnce(Middleware):
 class Timeout(Middleware):
     """Huey's option `timeout`: an attempt that takes longer is stopped."""
 
+    def applies(self, options: Mapping[str, Any]) -> bool:
+        """Only where there is one."""
+        return bool(options["timeout"])
+
     def run(self, job: Running, call_next: Run) -> Any:
-        """Have it stopped at its time; a call may bring a timeout of its own."""
-        if job.timeout:
-            job.end_at(time.monotonic() + job.timeout)
+        """Have it stopped at its time."""
+        job.end_at(time.monotonic() + (job.timeout or 0.0))
         return call_next(job)
 
 
 #: Nephew's own, outermost first. They are around those of the application.
 BUILT_IN: tuple[Middleware, ...] = (AtMostOnce(), Timeout())
+
+
+#: The task options that Nephew's own middleware has.
+OPTIONS = frozenset(name for layer in BUILT_IN for name in layer.options)
 
 
 def parsed(given: Iterable[Any]) -> tuple[Middleware, ...]:
@@ -117,7 +128,7 @@ def parsed(given: Iterable[Any]) -> tuple[Middleware, ...]:
     if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
         raise ConfigError(f"expected middleware to be a list of middleware, got {given!r}")
     found = tuple(_middleware(each) for each in given)
-    taken = {field.name for field in dataclasses.fields(TaskOptions)} | set(HUEY_OPTIONS)
+    taken = known()
     owners: dict[str, Middleware] = {}
     for each in (*BUILT_IN, *found):
         for name in each.options:

@@ -30,6 +30,8 @@ MOST_TAGS, LONGEST_TAG = 20, 50
 
 _SEVERAL = (tuple, list, set, frozenset)
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 class Given(TypedDict, total=False):
     """All that may be given to `@huey.task(...)`, for editors and type checkers."""
@@ -50,6 +52,7 @@ class Given(TypedDict, total=False):
     no_retry_on: type[BaseException] | tuple[type[BaseException], ...]
     max_crashes: int | None
     at_most_once: bool
+    transactional: bool
     tags: str | Sequence[str] | Callable[..., Any]
     redact: str | Sequence[str]
     attrs: dict[str, Any]
@@ -78,6 +81,7 @@ class TaskOptions:
     :ivar retry_on: only these exceptions are retried; None: all.
     :ivar no_retry_on: these exceptions are never retried.
     :ivar max_crashes: how often a job may kill its worker; None: the instance's setting.
+    :ivar transactional: whether what the function writes and the job's end are committed together.
     :ivar tags: words by which its jobs are found, or a function of the call's arguments that returns them.
     :ivar redact: the arguments whose values are not shown anywhere.
     :ivar attrs: free attributes for Huey's task class.
@@ -91,6 +95,7 @@ class TaskOptions:
     retry_on: tuple[type[BaseException], ...] | None = None
     no_retry_on: tuple[type[BaseException], ...] = ()
     max_crashes: int | None = None
+    transactional: bool = False
     tags: tuple[str, ...] | Callable[..., Any] = ()
     redact: tuple[str, ...] = ()
     attrs: dict[str, Any] = field(default_factory=dict)
@@ -98,7 +103,7 @@ class TaskOptions:
 
     @classmethod
     def parse(
-        cls, task: str, given: Mapping[str, Any], hueys: Mapping[str, Any], owners: Sequence[Owner] = ()
+        cls, task: str, given: Mapping[str, Any], hueys: Mapping[str, Any] = NOTHING, owners: Sequence[Owner] = ()
     ) -> TaskOptions:
         """The options given to `@huey.task(...)` for `task`.
 
@@ -106,7 +111,7 @@ class TaskOptions:
         :param owners: the middleware, which owns more options.
         :raises ConfigError: for an unknown option (naming the known ones) or an unusable value.
         """
-        own = {known.name for known in dataclasses.fields(cls)} - {"all"}
+        own = known() - set(HUEY_OPTIONS)
         owned = {name: default for owner in owners for name, default in owner.options.items()}
         for name in given:
             if name not in own and name not in owned:
@@ -121,8 +126,8 @@ class TaskOptions:
             values["redact"] = _argument_names(task, values["redact"])
         options = cls(**values)
         options._check(task)
-        known = {name: getattr(options, name) for name in own} | dict(hueys)
-        complete = MappingProxyType(known | owned | {name: given[name] for name in owned if name in given})
+        settled = {name: getattr(options, name) for name in own} | dict(hueys)
+        complete = MappingProxyType(settled | owned | {name: given[name] for name in owned if name in given})
         for owner in owners:
             owner.check(task, complete)
         return dataclasses.replace(options, all=complete)
@@ -142,6 +147,8 @@ class TaskOptions:
             raise ConfigError(
                 f"task {task}: expected max_crashes to be a whole number greater than 0, got {self.max_crashes!r}"
             )
+        if not isinstance(self.transactional, bool):
+            raise ConfigError(f"task {task}: expected transactional to be True or False, got {self.transactional!r}")
         if not isinstance(self.attrs, dict):
             raise ConfigError(f"task {task}: expected attrs to be a dict, got {self.attrs!r}")
 
@@ -157,13 +164,23 @@ def as_tags(task: str, given: Any) -> tuple[str, ...]:
 
     :raises ConfigError: when they cannot be used as tags.
     """
-    tags = (given,) if isinstance(given, str) else tuple(given or ()) if isinstance(given, _SEVERAL) else None
+    tags = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, _SEVERAL) else None
     if tags is None or not all(map(_is_tag, tags)) or len(tags) > MOST_TAGS:
         raise ConfigError(
             f"task {task}: expected tags to be at most {MOST_TAGS} texts of 1 to {LONGEST_TAG} characters"
             f" without commas, got {given!r}"
         )
     return tuple(dict.fromkeys(tags))
+
+
+def tags_text(tags: Sequence[str]) -> str | None:
+    """Tags as they are stored, each between two commas; None: there are none."""
+    return f",{','.join(tags)}," if tags else None
+
+
+def tags_from(text: str | None) -> tuple[str, ...]:
+    """Tags from what is stored of them."""
+    return tuple(text.strip(",").split(",")) if text else ()
 
 
 def _is_tag(value: Any) -> bool:
@@ -175,6 +192,11 @@ def _argument_names(task: str, given: Any) -> tuple[str, ...]:
     if not all(isinstance(name, str) and name.isidentifier() for name in names):
         raise ConfigError(f"task {task}: expected redact to be names of arguments, got {given!r}")
     return names
+
+
+def known() -> frozenset[str]:
+    """The options that a task may be given, besides those that middleware owns."""
+    return frozenset(field.name for field in dataclasses.fields(TaskOptions)) - {"all"} | set(HUEY_OPTIONS)
 
 
 def _is_number(value: Any) -> bool:

@@ -125,10 +125,8 @@ class Pruner:
     def _delete(self, places: list[int]) -> Iterator[int]:
         """Deletes them, as many at a time as take no longer than a step should; of each time, how many."""
         while places:
-            started = time.monotonic()
             some, places = places[: self._most], places[self._most :]
-            count = self._backend.delete_ended(some)
-            took = time.monotonic() - started
+            count, took = self._backend.delete_ended(some)
             self._most = max(FEWEST, self._most // 2) if took > STEP_SECONDS else min(LOOK, self._most * 2)
             yield count
 

@@ -12,7 +12,8 @@ from huey.utils import Error
 from nephew import clock
 from nephew.backends.records import AttemptRow, LogLines, Row
 from nephew.job import Attempt, AttemptLog, Job, LogLine, Progress, Relation, State
-from nephew.redaction import concealed
+from nephew.options import tags_from
+from nephew.redaction import concealed, places_of
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -63,7 +64,7 @@ class Reader:
             progress=None if row.progress is None else Progress(row.progress, row.progress_message),
             reason=row.reason,
             unique_key=row.unique_key,
-            tags=tuple(row.tags.strip(",").split(",")) if row.tags else (),
+            tags=tags_from(row.tags),
             fingerprint=row.fingerprint,
             relation=None if row.relation is None else Relation(row.relation),
             parents=tuple(family.parents),
@@ -75,11 +76,18 @@ class Reader:
         expires = None if row.expires_at == math.inf else row.expires_at
         try:
             message = self._huey.serializer.deserialize(row.payload)
-            args, kwargs = concealed(row.redacted, tuple(message.args), dict(message.kwargs))
+            args, kwargs = concealed(self._places(row, message), tuple(message.args), dict(message.kwargs))
             resolved = clock.to_epoch(message.expires_resolved, self._huey.utc)
         except Exception:  # not a job: it is parked, and shown without arguments; or left out of a list
             return None, None, expires
         return args, kwargs, resolved if row.expires_at is None else expires
+
+    def _places(self, row: Row, message: Any) -> str | None:
+        """Which arguments are hidden: as it was stored, else as the task says by now."""
+        known = self._huey._registry._registry.get(row.task)
+        if row.redacted is not None or known is None:
+            return row.redacted
+        return places_of(known, message.args, message.kwargs)
 
     def value(self, stored: bytes | None) -> Any:
         """A stored result: a value, or Huey's `Error`."""

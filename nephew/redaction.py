@@ -12,7 +12,7 @@ import json
 import re
 import traceback
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
@@ -34,6 +34,19 @@ SHORT = 4
 DIGITS = 4
 #: The lines of a longer text are hidden one by one as well, if they have as many characters.
 LINE = 8
+
+#: How many levels of quotes within quotes are looked through.
+QUOTES = 3
+
+#: What may become of a text within quotes. Whether repr() escapes a quote depends on what else is in the text.
+_ESCAPES: tuple[Callable[[str], str], ...] = (
+    lambda shown: repr(shown)[1:-1],
+    lambda shown: repr(f"{shown}'\"")[1:-4],
+    lambda shown: ascii(shown)[1:-1],
+    lambda shown: ascii(f"{shown}'\"")[1:-4],
+    lambda shown: json.dumps(shown)[1:-1],
+    lambda shown: json.dumps(shown, ensure_ascii=False)[1:-1],
+)
 
 _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NOTHING = TaskOptions()
@@ -94,7 +107,7 @@ def hide_error(error: BaseException) -> BaseException:
 
 def hiding(task: HueyTask | None) -> AbstractContextManager[None]:
     """While a job of this call is dealt with: what it hides is hidden."""
-    return _hiding(task) if task is not None and _names(task) else _VISIBLE
+    return _hiding(task) if task is not None and _names(type(task)) else _VISIBLE
 
 
 @contextmanager
@@ -108,30 +121,32 @@ def _hiding(task: HueyTask) -> Iterator[None]:
 
 def secrets_of(task: HueyTask) -> Secrets | None:
     """What a call hides; None: nothing."""
-    places = places_of(task)
+    places = places_of(type(task), task.args, task.kwargs)
     if places is None:
         return None
     given = [*enumerate(task.args), *task.kwargs.items()]
     return Secrets(value for place, value in given if f",{place}," in places)
 
 
-def places_of(task: HueyTask) -> str | None:
+def places_of(called: type[HueyTask], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
     """Which arguments of a call are hidden: their positions and names, each between commas; None: none.
 
     Those that are not there yet are named as well: a call can still be given what went before it.
+
+    :param called: the task's class.
     """
-    names = _names(task)
+    names = _names(called)
     if not names:
         return None
-    parameters = inspect.signature(type(task).nephew_function).parameters
+    parameters = inspect.signature(called.nephew_function).parameters
     by_place = [name for name, parameter in parameters.items() if parameter.kind in _BY_PLACE]
     places: list[str | int] = [*names, *(place for place, name in enumerate(by_place) if name in names)]
     for name in names:
         kind = parameters[name].kind if name in parameters else None
         if kind is inspect.Parameter.VAR_POSITIONAL:
-            places += range(len(by_place), len(task.args) + 1)
+            places += range(len(by_place), len(args) + 1)
         elif kind is inspect.Parameter.VAR_KEYWORD:
-            places += [key for key in task.kwargs if key not in parameters]
+            places += [key for key in kwargs if key not in parameters]
     return f",{','.join(map(str, places))},"
 
 
@@ -164,8 +179,8 @@ def check_names(task: str, function: Callable[..., Any], names: tuple[str, ...])
             raise ConfigError(f"task {task}: redact names {name!r}, which is no argument of its function ({taken})")
 
 
-def _names(task: HueyTask) -> tuple[str, ...]:
-    found: tuple[str, ...] = getattr(task, "nephew_options", _NOTHING).redact
+def _names(called: type[HueyTask]) -> tuple[str, ...]:
+    found: tuple[str, ...] = getattr(called, "nephew_options", _NOTHING).redact
     return found
 
 
@@ -188,18 +203,25 @@ def _forms(leaf: Any) -> Iterator[str]:
     if leaf is None or isinstance(leaf, bool):
         return
     if isinstance(leaf, bytes | bytearray):
-        yield repr(bytes(leaf))[2:-1]
+        yield from _escaped({repr(bytes(leaf))[2:-1]})
         yield base64.b64encode(leaf).decode()
         leaf = leaf.decode(errors="replace")
     if not isinstance(leaf, str):
         yield text(str, leaf)
         yield text(repr, leaf)
         return
-    yield leaf
-    yield repr(leaf)[1:-1]
-    yield json.dumps(leaf)[1:-1]
-    yield urllib.parse.quote(leaf, safe="", errors="replace")
-    yield from (line for line in leaf.splitlines() if len(line) >= LINE)
+    parts = {leaf, *(line for line in leaf.splitlines() if len(line) >= LINE)}
+    yield from {urllib.parse.quote(part, safe="", errors="replace") for part in parts}
+    yield from _escaped(parts)
+
+
+def _escaped(texts: set[str]) -> set[str]:
+    """Texts as they stand within quotes, and those within others: an error is told by the repr of its text."""
+    known, fresh = set(texts), texts
+    for _ in range(QUOTES):
+        fresh = {escape(each) for each in fresh for escape in _ESCAPES} - known
+        known |= fresh
+    return known
 
 
 def _is_number(leaf: Any) -> bool:

@@ -197,6 +197,7 @@ class Result(HueyResult, Generic[R]):
         raise ResultTimeout(f"timed out waiting for the result of job {self.id}: {state}")
 
     async def _wait(self) -> R:
+        self.huey.refuse_open_transaction(self.id)
         pause = FIRST_LOOK
         while not self._ended():
             await asyncio.sleep(pause)

@@ -74,6 +74,7 @@ class Scheduler(HueyScheduler):
     def _all_chores(self) -> list[Chore]:
         huey, often = self.huey, self.huey.settings.reaper
         return [
+            Chore("look at the version of the tables", often, self._end_on_newer_tables),
             Chore("look for dead workers", often, Reaper(huey).reap),
             # Only what somebody else did not know: bytes that cannot be read here would be parked again.
             Chore("release parked jobs", often, lambda: huey.unpark_known(UnknownTask.__name__)),
@@ -92,10 +93,22 @@ class Scheduler(HueyScheduler):
         for chore in self._chores:
             if started >= chore.due:
                 chore.due = started + chore.every
-                if self._try(chore.what, chore.step) is True:
+                if self._try(chore.what, chore.step):
                     chore.due = started
         if now is None:
             self._sleep(started)
+
+    def _end_on_newer_tables(self) -> None:
+        """Let the whole consumer end when a newer Nephew has migrated the tables: it does not know what they mean."""
+        schema = self.huey.backend.schema()
+        if schema.found > schema.expected:
+            log.error(
+                "expected tables of version %d, got version %d: a newer Nephew has migrated them. This consumer claims "
+                "no more, lets running jobs finish and ends; upgrade it.",
+                schema.expected,
+                schema.found,
+            )
+            self.stop_flag.set()
 
     def shutdown(self) -> None:
         """Close what this thread or process holds open."""
@@ -103,18 +116,18 @@ class Scheduler(HueyScheduler):
             self._try("sign off", self.huey.sign_off)
         self._try("close the store", self.huey.backend.close)
 
-    def _try(self, what: str, step: Callable[[], object]) -> object:
-        """What a step returned; None when it failed."""
+    def _try(self, what: str, step: Callable[[], object]) -> bool:
+        """Whether there is more to do, as the step says; also when it failed."""
         self._failed, before = True, self._failed
         try:
-            result = step()
+            more = step() is True
             self._failed = before
-            return result
+            return more
         except BackendError as error:
             log.warning("Could not %s (%s); trying again within a second.", what, error)
         except Exception:
             log.exception("Could not %s; trying again within a second.", what)
-        return None
+        return True
 
     def _sleep(self, started: float) -> None:
         if self.stop_flag.wait(SHORTEST):

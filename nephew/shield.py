@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
+J = TypeVar("J")
 T = TypeVar("T")
 
 
@@ -30,11 +31,11 @@ class Shield:
         self._lock = threading.Lock()
 
     # -- by the thread itself -----------------------------------------------------------------------
-    def expose(self, job: object, run: Callable[[], T]) -> T:
-        """Call `run`, the code of `job`; what strikes it meanwhile is raised inside."""
+    def expose(self, job: J, run: Callable[[J], T]) -> T:
+        """Call `run` with the job, whose code it is; what strikes it meanwhile is raised inside."""
         self.exposed = job
         try:
-            return run()
+            return run(job)
         finally:
             while self.exposed is not None:
                 try:

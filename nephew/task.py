@@ -14,7 +14,7 @@ from huey.api import Task as HueyTask
 from nephew.current import Running
 from nephew.errors import ConfigError
 from nephew.job import new_id
-from nephew.middleware import BUILT_IN, around_runs
+from nephew.middleware import BUILT_IN, Middleware, around_runs
 from nephew.options import HUEY_OPTIONS, TaskOptions
 from nephew.redaction import check_names
 from nephew.result import Result
@@ -54,9 +54,9 @@ class PeriodicCall(PeriodicTask):
         return new_id()
 
 
-def _called(job: Running) -> Any:
-    """The innermost of the chain: the function itself, with the job's arguments."""
-    return job.call()
+def _chain(layers: Sequence[Middleware], options: TaskOptions, timeout: float | None) -> Any:
+    """What runs the task's jobs, those with or those without a timeout: a call may bring one of its own."""
+    return staticmethod(around_runs(layers, {**options.all, "timeout": timeout}, Running.call))
 
 
 class Task(TaskWrapper, Generic[P, R]):
@@ -86,7 +86,8 @@ class Task(TaskWrapper, Generic[P, R]):
             name=name,
             nephew_options=options,
             nephew_function=func,
-            nephew_run=staticmethod(around_runs(layers, options.all, _called)),
+            nephew_run=_chain(layers, options, timeout=None),
+            nephew_run_in_time=_chain(layers, options, timeout=1.0),
             **options.attrs,
             **settings,
         )

@@ -5,11 +5,11 @@ The claim is guarded at the end: if the job was taken over meanwhile, everything
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from huey.api import Task as HueyTask
@@ -23,6 +23,7 @@ from nephew.message import decode
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
+    from nephew.worker import Worker
 
 log = logging.getLogger("huey.nephew.transactional")
 
@@ -35,24 +36,66 @@ TOLD_OFF_AFTER = 1.0
 Attempt = Callable[[HueyTask, Transaction], tuple[Ran, Running]]
 
 
-class Watch(Protocol):
+class Holder(Protocol):
     """Who holds the job's claim."""
 
-    def clear(self) -> None:
-        """Settle what is finished and give back what is not begun: nothing is to wait for a transaction."""
+    worker: Worker
+
+    def give_back(self) -> None:
+        """Give back what is claimed and not begun."""
 
     def complete(self, finished: Finished) -> Finished:
         """Add to an end what only the holder knows."""
 
 
-class Undone(Exception):
-    """The transaction was undone for the sake of another one; the job may be run again at once."""
+class Scope:
+    """A job's transaction, undone unless it was committed.
 
-    def __init__(self, ran: Ran, running: Running) -> None:
-        self.ran, self.running = ran, running
+    :ivar unanswered: whether the connection was lost while it was being committed: nobody knows if it was.
+    """
+
+    def __init__(self, holder: Holder, claimed: Claimed) -> None:
+        self._worker, self._backend, self._claimed = holder.worker, holder.worker.backend, claimed
+        self._committing = self._committed = self.unanswered = False
+
+    def __enter__(self) -> Scope:
+        """:raises NotBegun: when no transaction can be begun now."""
+        try:
+            self.transaction = self._backend.begin()
+        except BackendError as error:
+            raise NotBegun(str(error)) from error
+        self._since = time.monotonic()
+        return self
+
+    def settle(self, finished: Finished) -> Finished:
+        """Commit the job's end with all that its function wrote; nothing, if its claim was lost.
+
+        :raises BackendError: when it was not committed, or nobody knows.
+        """
+        reply = self._backend.conclude(self._worker.number, finished.outcome)
+        if not reply.lost:
+            self._committing = True
+            self._backend.commit(self.transaction)
+            self._committed = True
+        return finished._replace(reply=reply)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not self._committed:
+            lost = not self._backend.roll_back(self.transaction)
+            self.unanswered = self._committing and lost
+        held = time.monotonic() - self._since
+        if self._backend.one_writer and held > TOLD_OFF_AFTER:
+            log.warning(
+                "Job %s (%s) is transactional and kept everybody else from writing to %s for %.1f s; "
+                "do its slow work before, in a job that it follows.",
+                self._claimed.id,
+                self._claimed.task,
+                self._backend.description,
+                held,
+            )
 
 
-def perform(huey: Nephew, claimed: Claimed, task: HueyTask, watch: Watch, attempt: Attempt) -> Finished:
+def perform(huey: Nephew, claimed: Claimed, task: HueyTask, holder: Holder, attempt: Attempt) -> Finished:
     """Run a job in a transaction and commit that with the job's end.
 
     A run that was undone for the sake of another transaction (a deadlock, say) is repeated, uncounted.
@@ -60,39 +103,47 @@ def perform(huey: Nephew, claimed: Claimed, task: HueyTask, watch: Watch, attemp
     :returns: the end; with `reply` when it stands already.
     :raises NotBegun: when no transaction could be begun.
     """
-    runs = 1
-    while True:
-        try:
-            return _once(huey, claimed, task, watch, attempt)
-        except Undone as undone:
-            task = decode(huey, claimed)  # the function may have changed its arguments
-            if runs == MOST_RUNS:
-                return _failed(huey, claimed, task, undone.ran, undone.running)
-            log.info("Job %s was undone for another transaction (%s); it runs again.", claimed.id, undone.ran.error)
+    for runs in itertools.count(1):
+        _clear(holder)
+        with Scope(holder, claimed) as scope:
+            ran, running = attempt(task, scope.transaction)
+            finished, ran = _settled(huey, claimed, task, holder, scope, ran, running)
+        if finished is not None:
+            return finished
+        assert ran.error is not None
+        if scope.unanswered:
+            log.warning("The answer to the commit of job %s was lost; it runs again if it was not.", claimed.id)
+            return Finished(given_back(claimed), task)  # which will be lost if the job has ended
+        task = decode(huey, claimed)  # the function may have changed its arguments
+        conflict = running.stopped is None and huey.backend.is_conflict(ran.error)
+        if not conflict or runs == MOST_RUNS:
+            break
+        log.info("Job %s was undone for another transaction (%s); it runs again.", claimed.id, ran.error)
         time.sleep(random.random() * 0.01 * 2**runs)
-        runs += 1
+    return with_log(finish(huey, claimed, task, ran), running.log)
 
 
-def _once(huey: Nephew, claimed: Claimed, task: HueyTask, watch: Watch, attempt: Attempt) -> Finished:
-    watch.clear()
-    with _begun(huey, claimed) as transaction:
-        ran, running = attempt(task, transaction)
-        if ran.error is None:
-            ran = ran._replace(error=huey.backend.trouble(transaction))
-        if ran.error is None:
-            finished = watch.complete(with_log(finish(huey, claimed, task, ran), running.log))
-            if finished.outcome.state is not State.SUCCEEDED:  # its value cannot be stored
-                return finished
-            try:
-                return _committed(huey, transaction, finished)
-            except BackendError as error:
-                ran = ran._replace(error=error)
-    assert ran.error is not None
-    ...
+def _clear(holder: Holder) -> None:
+    """Settle what is finished and give back what is not begun: nothing is to wait for a transaction."""
+    holder.give_back()
+    try:
+        holder.worker.ledger.flush()
+    except BackendError as error:
+        raise NotBegun(str(error)) from error
 
 
-def _committed(huey: Nephew, transaction: Transaction, finished: Finished) -> Finished:
-    reply = huey.backend.conclude(huey.worker.number, finished.outcome)
-    if not reply.lost:
-        huey.backend.commit(transaction)
-    return finished._replace(reply=reply)
+def _settled(
+    huey: Nephew, claimed: Claimed, task: HueyTask, holder: Holder, scope: Scope, ran: Ran, running: Running
+) -> tuple[Finished | None, Ran]:
+    """The end of a run that went well; else None, and the run with what went wrong."""
+    if ran.error is None:
+        ran = ran._replace(error=huey.backend.trouble(scope.transaction))
+    if ran.error is not None:
+        return None, ran
+    finished = holder.complete(with_log(finish(huey, claimed, task, ran), running.log))
+    if finished.outcome.state is not State.SUCCEEDED:  # its value cannot be stored
+        return finished, ran
+    try:
+        return scope.settle(finished), ran
+    except BackendError as error:
+        return None, ran._replace(error=error)

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from nephew.backends.records import Claimed, Outcome, Settled, WorkerRecord
 from nephew.errors import BackendError, NephewError, Refused
 from nephew.gate import Gate
 from nephew.ledger import Ledger
+from nephew.logs import follow_jobs
 from nephew.presence import Presence, boot_id, pid_namespace
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from nephew.lane import Lane
 
 log = logging.getLogger("huey.nephew.worker")
+
+#: Seconds that the code of a job has to end once it was stopped for the shutdown.
+LAST_CALL = 1.0
 
 
 class Worker:
@@ -34,6 +39,7 @@ class Worker:
     def __init__(
         self, huey: Nephew, *, incarnation: str = "", parent: str = "", kind: str = "caller", slots: int = 1
     ) -> None:
+        follow_jobs()
         self.huey, self.backend = huey, huey.backend
         self.incarnation = incarnation or uuid.uuid4().hex
         self.parent, self.kind = parent, kind
@@ -167,9 +173,17 @@ class Worker:
 
         For the last moment of a shutdown: what they still do is not settled any more.
         """
+        self._break_off_transactions()
         for lane in self.lanes:
             lane.give_back(running_too=True)
         try:
             self.retire()
         except BackendError as error:
             log.warning("The store cannot be told of the shutdown (%s); its jobs are found by the reaper.", error)
+
+    def _break_off_transactions(self) -> None:
+        """Stop the code of jobs in whose transactions nothing can be given back; they do that themselves."""
+        stopped = [lane for lane in self.lanes if lane.break_off()]
+        deadline = time.monotonic() + LAST_CALL
+        while any(lane in self.lanes for lane in stopped) and time.monotonic() < deadline:
+            time.sleep(0.01)

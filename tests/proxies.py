@@ -9,7 +9,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from tests.eventually import eventually
 from tests.servers import DATABASE, USER, PostgresServer, ServerError, _free_port

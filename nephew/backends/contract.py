@@ -91,7 +91,7 @@ class Backend(ABC):
 
     @abstractmethod
     def conclude(self, worker: int, outcome: Outcome) -> Settled:
-        """Apply an outcome within the transaction that was begun here, if the claim holds; it counts once committed."""
+        """Apply an outcome, if its claim holds, within the transaction that is open here; it counts once committed."""
 
     @abstractmethod
     def commit(self, transaction: Transaction) -> None:
@@ -397,8 +397,11 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def delete_ended(self, places: Sequence[int]) -> int:
-        """Delete the jobs at these places with all that belongs to them, where they are still ended; how many."""
+    def delete_ended(self, places: Sequence[int]) -> tuple[int, float]:
+        """Delete the jobs at these places with all that belongs to them, where they are still ended.
+
+        :returns: how many, and the seconds that it took, without the wait for others.
+        """
 
     @abstractmethod
     def tidy(self, limit: int = 500) -> int:

@@ -18,7 +18,9 @@ from nephew.cli.importing import import_jobs
 from nephew.cli.jobs import jobs
 from nephew.cli.locks import locks
 from nephew.cli.output import without_passwords
+from nephew.cli.prune import prune
 from nephew.cli.status import status
+from nephew.cli.steering import change, run_now
 from nephew.cli.store import migrate
 from nephew.cli.tasks import call, tasks
 from nephew.version import __version__
@@ -45,9 +47,9 @@ def nephew(context: click.Context) -> None:
     context.ensure_object(Selected)
 
 
-for command in (run, migrate, check, status, jobs, tasks, call, locks, import_jobs):
+for command in (run, migrate, check, status, jobs, tasks, call, locks, prune, import_jobs):
     nephew.add_command(command)
-for command in (retry, rerun, cancel, delete):
+for command in (retry, rerun, cancel, delete, change, run_now):
     jobs.add_command(command)
 
 

@@ -48,7 +48,7 @@ def retry(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) -> 
 
     A filter that names no state means those that failed, were cancelled, expired or are parked.
     """
-    _act(huey, RETRY, job_ids, wanted, yes)
+    act(huey, RETRY, job_ids, wanted, yes)
 
 
 @click.command()
@@ -61,7 +61,7 @@ def cancel(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) ->
 
     A filter that names no state means those that wait or are parked.
     """
-    _act(huey, CANCEL, job_ids, wanted, yes)
+    act(huey, CANCEL, job_ids, wanted, yes)
 
 
 @click.command()
@@ -74,7 +74,7 @@ def delete(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) ->
 
     A filter that names no state means all ended and parked ones.
     """
-    _act(huey, DELETE, job_ids, wanted, yes)
+    act(huey, DELETE, job_ids, wanted, yes)
 
 
 @click.command()
@@ -93,15 +93,16 @@ def rerun(huey: Nephew, job_ids: tuple[str, ...]) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _act(huey: Nephew, action: Action, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) -> None:
+def act(huey: Nephew, action: Action, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) -> None:
+    """Do it to jobs by their ids, or to all that a filter means; exit with 1 if it was refused for any."""
     if bool(job_ids) == bool(wanted):
         raise click.UsageError("expected either IDs or a filter such as --state failed")
-    refused = _each(huey, action, job_ids) if job_ids else _all(huey, action, wanted, yes)
+    refused = each(huey, action, job_ids) if job_ids else _all(huey, action, wanted, yes)
     if refused:
         raise click.exceptions.Exit(1)
 
 
-def _each(huey: Nephew, action: Action, job_ids: Sequence[str]) -> int:
+def each(huey: Nephew, action: Action, job_ids: Sequence[str]) -> int:
     """Do it to each and tell of it; how many were refused."""
     refused = 0
     for job_id in job_ids:

@@ -15,8 +15,8 @@ from nephew.selection import Wanted
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    """A duration as people write it."""
+def duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """The callback of an option that takes a duration as people write it: its seconds."""
     if value is None:
         return None
     try:
@@ -37,8 +37,8 @@ _OPTIONS = (
         "-e", "--error", metavar="TEXT",
         help="Only jobs with this fingerprint, or this text in their error: failed or cancelled ones, unless you say.",
     ),
-    click.option("--older-than", callback=_seconds, metavar="AGE", help="Only jobs enqueued longer ago (12h, 7d)."),
-    click.option("--newer-than", callback=_seconds, metavar="AGE", help="Only jobs enqueued less long ago."),
+    click.option("--older-than", callback=duration, metavar="AGE", help="Only jobs enqueued longer ago (12h, 7d)."),
+    click.option("--newer-than", callback=duration, metavar="AGE", help="Only jobs enqueued less long ago."),
 )  # fmt: skip
 
 

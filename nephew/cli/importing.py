@@ -38,6 +38,10 @@ def import_jobs(
     with closing(open_source(url, name or huey.name)) as source:
         move = Import(huey, source, reader)
         report = move.look() if dry_run else move.run()
+    if report == Report():
+        click.echo(
+            f"Nothing waits there for a Huey named {clean(name or huey.name)}; --name tells another name.", err=True
+        )
     _tell(report, dry_run, f"{huey.name} in {without_passwords(huey.inspection.place)}")
     if report.left or report.snatched:
         raise click.exceptions.Exit(1)

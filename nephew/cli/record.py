@@ -11,6 +11,8 @@ import click
 from nephew.cli.output import COLOURS, clean, moment, one_line, period, plain
 from nephew.job import Attempt, AttemptLog, Job, State
 
+#: How many relatives are named.
+FAMILY = 10
 #: What a list does not read.
 UNREAD = ("attempts", "traceback", "parents", "children")
 
@@ -77,8 +79,8 @@ def _facts(job: Job, most: int) -> Iterator[tuple[str, str]]:
     yield "priority", f"{job.priority:g}" if job.priority else ""
     yield "unique key", one_line(job.unique_key or "")
     yield "tags", clean(", ".join(job.tags))
-    yield "follows", clean(f"{', '.join(job.parents)} ({job.relation})") if job.parents else ""
-    yield "followed by", clean(", ".join(job.children))
+    yield "follows", f"{_some(job.parents)} ({job.relation})" if job.parents else ""
+    yield "followed by", _some(job.children)
     yield "enqueued", moment(job.enqueued_at)
     yield "due", moment(job.eta)
     yield "expires", moment(job.expires)
@@ -97,6 +99,11 @@ def _arguments(job: Job, most: int) -> str:
         return "(cannot be read)"
     given = [*map(repr, job.args), *(f"{name}={value!r}" for name, value in job.kwargs.items())]
     return _cut(", ".join(given) or "none", most)
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - FAMILY:,} more" if len(ids) > FAMILY else ""
+    return f"{clean(', '.join(ids[:FAMILY]))}{more}"
 
 
 def _progress(job: Job) -> str:

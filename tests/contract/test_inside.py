@@ -200,6 +200,16 @@ def test_waiting_for_a_job_inside_is_refused(huey: Nephew, remind: Task, connect
     connection.commit()
 
 
+def test_awaiting_a_job_inside_is_refused(huey: Nephew, remind: Task, connection: Any):
+    async def enqueue() -> None:
+        with huey.inside(connection):
+            await remind("milk")
+
+    with pytest.raises(NephewError, match="inside an open transaction would wait for ever"):
+        asyncio.run(enqueue())
+    connection.commit()
+
+
 def test_the_same_connection_may_be_given_twice_and_another_may_not(
     huey: Nephew, remind: Task, connection: Any, backend_url: str
 ):

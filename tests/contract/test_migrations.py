@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,7 +18,8 @@ from nephew.backends.sql import migrations
 from nephew.errors import SchemaError
 from nephew.opening import open_backend
 from nephew.settings import Settings
-from tests.contract.jobs import job
+from tests.contract import version1
+from tests.contract.jobs import Hand, job
 
 MIGRATE = """
 import sys
@@ -146,3 +149,44 @@ def test_nothing_is_connected_to_before_the_first_use(make_huey: Callable[..., N
     elsewhere.task(name="a")(lambda: None)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_of_version_1_become_the_same_as_new_ones_and_keep_their_jobs(empty_url: str, name: str, tmp_path: Path):
+    old = open_(empty_url)
+    version1.create(old.database)
+    version1.keep(old.database, "waiting", "queued", b"payload")
+    version1.keep(old.database, "ended", "succeeded", b"payload", result=b"result", finished_at=101.0, attempts=1)
+    new = open_(another(empty_url, name, tmp_path))
+    new.migrate()
+
+    told = old.migrate()
+
+    assert told == (1, migrations.LATEST)
+    assert shape(old) == shape(new)
+    assert [claimed.id for claimed in Hand(old).claim(5)] == ["waiting"]
+    assert old.outcome("ended") == ("succeeded", b"result", None)
+    old.enqueue([job("more", tags=",a,", parent="ended", relation="call")])
+    assert old.relatives("more") == (["ended"], [])
+    for backend in (old, new):
+        backend.close()
+
+
+def another(url: str, name: str, folder: Path) -> str:
+    """One more database without tables."""
+    if url.startswith("sqlite"):
+        return f"sqlite:///{folder / 'another.db'}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}-another"')
+    return f"{url.rpartition('/')[0]}/{name}-another"
+
+
+def shape(backend: Any) -> dict[str, Any]:
+    """The columns and indexes of all tables."""
+    database = backend.database
+    return {
+        table: (
+            {(column.name, column.data_type.upper(), column.null) for column in database.get_columns(table)},
+            {(index.name, tuple(index.columns), index.unique) for index in database.get_indexes(table)},
+        )
+        for table in database.get_tables()
+    }

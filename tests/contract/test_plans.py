@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nephew.backends.records import Filter
 from nephew.backends.sql import SqlBackend, open_sql
 from tests.contract.jobs import Hand, job, succeeded
 
@@ -130,3 +131,67 @@ def test_a_unique_job_is_found_by_its_key(full: Explained):
 
     assert "nephew_job_unique" in plans
     assert_indexed(plans)
+
+
+def test_a_family_is_found_by_its_parents_and_members(full: Explained):
+    hand = Hand(full)
+    callback = job("plans-callback", chord="plans-chord", parent="plans-chord", relation="chord")
+    full.enqueue([job("plans-member", member="plans-chord"), job("plans-child", parent="plans-member"), callback])
+
+    plans = plans_of(full, lambda: [full.relatives(f"plans-{one}") for one in ("member", "child", "callback")])
+
+    assert "nephew_job_parent" in plans
+    assert "nephew_job_member" in plans
+    assert_indexed(plans)
+    assert full.relatives("plans-member") == ([], ["plans-child", "plans-callback"])
+    assert hand.claim() != []
+
+
+def test_jobs_with_a_tag_are_found_among_those_with_tags(full: Explained):
+    full.enqueue([job(tags=",plans,")])
+    wanted = Filter(tag="plans")
+
+    plans = plans_of(full, lambda: (full.rows(wanted), full.count(wanted), full.ids(wanted)))
+
+    assert plans.count("nephew_job_tagged") == 3
+    assert_indexed(plans)
+
+
+def test_failures_are_found_by_their_fingerprint(full: Explained):
+    wanted = Filter(fingerprint="plans")
+
+    plans = plans_of(full, lambda: (full.rows(wanted), full.count(wanted), full.ids(wanted)))
+
+    assert plans.count("nephew_job_fingerprint") == 3
+    assert_indexed(plans)
+
+
+def test_failures_are_counted_and_searched_without_what_succeeded(full: Explained):
+    failed = Filter(states=("failed", "cancelled"), error="oops")
+
+    plans = plans_of(full, lambda: (full.failures(), full.rows(failed), full.count(failed), full.ids(failed)))
+
+    assert plans.count("nephew_job_rare") >= 4
+    assert_indexed(plans)
+
+
+def test_what_a_job_logged_is_found_by_the_job(full: Explained):
+    plans = plans_of(full, lambda: (full.logs("done-1"), full.attempts("done-1")))
+
+    assert "SCAN nephew_log" not in plans and "Seq Scan on nephew_log" not in plans
+    assert "nephew_attempt_job" in plans
+
+
+def test_what_is_not_kept_is_found_and_deleted_by_its_place(full: Explained):
+    (places, _) = full.outdated("succeeded", 10.0, 0, limit=5)
+
+    looks = plans_of(full, lambda: (full.outdated("succeeded", 10.0, 0), full.latest("succeeded")))
+    rare = plans_of(full, lambda: (full.outdated("failed", 10.0, 0), full.latest("failed")))
+    deleting = plans_of(full, lambda: full.delete_ended(places))
+
+    assert "nephew_job_rare" in rare
+    for plans in (looks, rare):
+        assert "TEMP B-TREE" not in plans and "Sort" not in plans, plans
+    for plans in (rare, deleting):
+        assert_indexed(plans)
+    assert "(name=?)" not in deleting, deleting

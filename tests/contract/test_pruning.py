@@ -75,7 +75,7 @@ def test_jobs_are_kept_as_long_as_the_settings_say(huey: Nephew, work: Work):
 def test_what_waits_runs_or_is_parked_is_never_deleted(huey: Nephew):
     hand = Hand(huey.backend)
     huey.backend.enqueue([*jobs("held", "running", "parked", "waiting"), job("later", eta=huey.backend.now() + DAY)])
-    held, running, kept = hand.claim(3)
+    _, running, kept = hand.claim(3)
     huey.backend.mark_running(hand.number, [(running.seq, running.claim, 1.0)])
     hand.settle(parked(kept, "of no use here"))
     age(huey, 1000)
@@ -173,7 +173,7 @@ def test_a_job_that_is_retried_between_the_look_and_the_deleting_is_kept(huey: N
     places, _ = huey.backend.outdated("succeeded", huey.backend.now() + 1, 0)
     huey.retry(again.id)
 
-    assert huey.backend.delete_ended(places) == 1
+    assert huey.backend.delete_ended(places)[0] == 1
 
     assert huey.job(result.id) is None
     assert huey.job(again.id).state == "queued"
@@ -251,7 +251,7 @@ def test_of_a_schedules_ticks_the_old_ones_are_deleted_and_never_the_last(huey: 
     [
         (
             {"queued": "7d"},
-            "expected a state that ends a job \\(cancelled, expired, failed, succeeded\\), got 'queued'",
+            "expected a state that ends a job \\(cancelled, .*\\), got 'queued'",
         ),
         ({"failed": "soon"}, "expected what is kept of failed jobs to be a time such as 7d, .* got 'soon'"),
         ({State.FAILED: -1}, "got -1"),

@@ -13,15 +13,17 @@ from typing import Any
 
 import pytest
 from huey.exceptions import CancelExecution, RetryTask, TaskException
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nephew import Nephew, current_job
 from nephew.errors import ConfigError, RemoteError
 from nephew.logs import JsonFormatter, install
-from nephew.redaction import HIDDEN, Secrets
+from nephew.redaction import HIDDEN, SHORT, Secrets
 from nephew.settings import Settings
 from tests.contract.conftest import Work
 
-SECRET = 'tok-"7391\'ümläut'
+SECRET = "tok-\"7391'ümläut"
 FORMS = (SECRET, repr(SECRET)[1:-1], json.dumps(SECRET)[1:-1])
 
 
@@ -30,7 +32,8 @@ def everything(huey: Nephew) -> str:
     shown = []
     for found in huey.jobs(limit=None):
         job = huey.job(found.id)
-        shown += [repr(found), repr(job), repr(huey.logs(found.id)), repr(huey.result(found.id, preserve=True))]
+        shown += [repr(found), repr(job), repr(huey.logs(found.id))]
+        shown += [stored.decode(errors="replace") for stored in huey.backend.peek([found.id]).values()]
     return "\n".join(shown)
 
 
@@ -114,6 +117,15 @@ def test_the_steps_of_a_pipeline_hide_what_they_name(huey: Nephew, work: Work):
     job = huey.job(taken.id)
     assert job is not None
     assert (job.args, job.result) == ((HIDDEN,), len(SECRET))
+
+
+def test_a_job_from_before_its_task_hid_something_hides_it_as_well(huey: Nephew, work: Work):
+    login = huey.task(redact="token")(lambda user, token: None)
+    huey.storage.enqueue(huey.serialize_task(login.s("ann", token=SECRET)))
+
+    (job,) = huey.jobs()
+
+    assert (job.args, job.kwargs) == (("ann",), {"token": HIDDEN})
 
 
 # -- errors -------------------------------------------------------------------------------------------
@@ -273,7 +285,8 @@ def test_a_line_whose_arguments_do_not_fit_does_not_fail_the_job(huey: Nephew, w
 def test_a_unique_key_shows_nothing_of_it(huey: Nephew):
     login = huey.task(redact="token", unique=lambda user, token: (user, token))(lambda user, token: None)
 
-    first, second, other = login("ann", SECRET), login("ann", SECRET), login("ann", "another")
+    login("ann", SECRET)
+    second, other = login("ann", SECRET), login("ann", "another")
 
     assert (second.duplicate, other.duplicate) == (True, False)
     assert_hidden(everything(huey))
@@ -325,6 +338,24 @@ class Card:
 )  # fmt: skip
 def test_the_texts_of_a_value_are_hidden(secret: Any, said: str, shown: str):
     assert Secrets([secret]).hide(said) == shown
+
+
+@given(st.text(min_size=SHORT).filter(str.strip), st.text())
+def test_however_it_is_quoted_it_is_hidden(secret: str, around: str):
+    said = f"{around} {secret} {around}"
+    quoted = [
+        said,
+        repr(said),
+        ascii(said),
+        json.dumps(said),
+        json.dumps(said, ensure_ascii=False),
+        repr([{1: (said,)}]),
+        repr(KeyError(said)),
+        repr(ValueError(f"{said!r} is wrong")),
+        repr(ValueError(repr(KeyError(said)))),
+    ]
+
+    assert [shown for shown in quoted if HIDDEN not in Secrets([secret]).hide(shown)] == []
 
 
 def test_a_very_long_secret_is_hidden_in_no_time():

@@ -112,7 +112,7 @@ def test_an_enqueue_that_is_repeated_after_a_lost_reply_does_not_revive_what_has
 def test_what_strikes_inside_a_step_is_raised_when_the_step_has_ended():
     shield, steps = Shield(), []
 
-    def code() -> None:
+    def code(_: object) -> None:
         with shield:
             with shield:
                 shield.strike(TaskTimeout("now"))
@@ -140,7 +140,7 @@ def test_a_timeout_that_strikes_inside_a_step_leaves_no_transaction_open(huey: N
         seen.append("ended")
         return "written"
 
-    def code() -> None:
+    def code(_: object) -> None:
         huey.backend.write(slow_step)
         seen.append("after")
 
@@ -157,7 +157,7 @@ def test_a_thread_is_struck_only_while_it_runs_the_job_that_was_meant():
     job, other = object(), object()
     struck: list[object] = []
 
-    def code() -> int:
+    def code(_: object) -> int:
         count = 0
         for _ in range(100_000):
             count += 1

@@ -11,12 +11,13 @@ import peewee
 import pytest
 
 from nephew import Nephew
+from nephew.endings import Finished
 from nephew.errors import BackendError, NephewError
 from nephew.opening import open_backend
 from nephew.settings import Settings
 from nephew.task import Task
 from tests.contract.conftest import Work
-from tests.contract.jobs import job
+from tests.contract.jobs import job, succeeded
 
 
 def open_database(url: str) -> peewee.Database:
@@ -224,3 +225,22 @@ def test_a_transaction_that_has_failed_on_the_server_is_an_error_of_ours(
         with pytest.raises(peewee.PeeweeException):
             db.execute_sql("SELECT nothing_of_the_kind")
         remind("milk")
+
+
+def test_an_end_that_waits_to_be_settled_does_not_become_part_of_the_callers_transaction(
+    huey: Nephew, remind: Task, db: peewee.Database
+):
+    """It would be undone with it, and nobody would settle it again."""
+    finished, waiting = remind("finished"), remind("waiting")
+    (claimed,) = huey.worker.claim(huey.worker.next_claim(), 1)
+    entry = huey.worker.ledger.add(Finished(succeeded(claimed)))
+
+    with pytest.raises(ZeroDivisionError), immediate(db):
+        cancelled = waiting.cancel()
+        state = waiting.state
+        raise ZeroDivisionError
+
+    assert (cancelled, state, waiting.state) == (True, "cancelled", "queued")
+    assert not entry.settled
+    huey.worker.ledger.flush()
+    assert finished.state == "succeeded"

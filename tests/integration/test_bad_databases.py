@@ -132,7 +132,7 @@ def fill(path: Path) -> None:
 
 # -- maintenance -------------------------------------------------------------------------------------
 
-JOBS = 500
+JOBS = 300
 
 
 def test_nothing_is_lost_while_the_database_is_vacuumed(bench: Bench) -> None:
@@ -160,9 +160,7 @@ def vacuum(url: str) -> None:
                 connection.execute(f"VACUUM FULL {table}")
 
 
-def test_a_backup_made_while_jobs_run_is_whole_and_disturbs_none(
-    sqlite_bench: Bench, tmp_path: Path
-) -> None:
+def test_a_backup_made_while_jobs_run_is_whole_and_disturbs_none(sqlite_bench: Bench, tmp_path: Path) -> None:
     bench = sqlite_bench
     bench.consumer("process", 2)
     enqueue(bench)
@@ -182,9 +180,7 @@ def test_a_backup_made_while_jobs_run_is_whole_and_disturbs_none(
         copy.close()
 
 
-def test_a_dump_made_while_jobs_run_is_whole_and_disturbs_none(
-    postgres_bench: Bench, postgres: PostgresServer
-) -> None:
+def test_a_dump_made_while_jobs_run_is_whole_and_disturbs_none(postgres_bench: Bench, postgres: PostgresServer) -> None:
     bench = postgres_bench
     bench.consumer("process", 2)
     enqueue(bench)

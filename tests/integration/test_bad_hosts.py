@@ -13,7 +13,7 @@ from tests.eventually import eventually
 from tests.integration.conftest import Mount
 
 HOUR = 3600
-CLOCKLESS = Path(__file__).parent / "apps" / "wrong_clock"
+WRONG_CLOCK = Path(__file__).parent / "apps" / "wrong_clock"
 
 #: A short lease: who does not heed the store's clock is taken for dead at once.
 SHORT = {"lease": 2, "heartbeat": 0.5, "reaper": 0.3}
@@ -23,7 +23,7 @@ def start(bench: Bench, error: int, ticking: bool = True) -> Consumer:
     """A consumer whose clock is wrong by so many seconds; `step` changes it."""
     step(bench, len(bench.consumers), error)
     environment = {
-        "PYTHONPATH": str(CLOCKLESS),
+        "PYTHONPATH": str(WRONG_CLOCK),
         "TEST_CLOCK_ERROR": str(clock_of(bench, len(bench.consumers))),
         **({"TEST_CLOCK": "1"} if ticking else {}),
     }
@@ -70,16 +70,18 @@ def test_nobody_is_taken_for_dead_by_a_host_with_another_time(hosts: Bench) -> N
 def test_delays_and_retries_are_measured_by_the_stores_clock(hosts: Bench) -> None:
     began, tasks = time.time(), hosts.tasks
     results = [tasks.note.schedule((f"delayed-{number}",), delay=1.0) for number in range(4)]
-    results += [task(f"{task.__name__}-{number}") for number in range(4) for task in (tasks.retry_later, tasks.retry_soon)]
+    results += [
+        task(f"{task.__name__}-{number}") for number in range(4) for task in (tasks.retry_later, tasks.retry_soon)
+    ]
 
     for result in results:
         hosts.await_state(result, "succeeded")
 
     for number in range(4):
-        assert 1.0 <= really(hosts.runs("ran", f"delayed-{number}")[0]) - began < 3
+        assert 0.99 <= really(hosts.runs("ran", f"delayed-{number}")[0]) - began < 3
         for key, delay in ((f"retry_later-{number}", 0.3), (f"retry_soon-{number}", 0.4)):
             first, second = map(really, hosts.runs("ran", key))
-            assert delay <= second - first < delay + 1.5
+            assert delay - 0.01 <= second - first < delay + 1.5
     assert len({run.pid for run in hosts.runs("ran")}) == 2, "one of the hosts had nothing to do"
 
 
@@ -100,7 +102,7 @@ def test_ticks_are_due_by_the_stores_clock_and_once(hosts: Bench) -> None:
     assert all(abs(moment - time.time()) < 20 for moment in due), due
 
 
-@pytest.mark.parametrize("error", [HOUR, -HOUR])
+@pytest.mark.parametrize("error", [-HOUR, pytest.param(HOUR, marks=pytest.mark.long)])
 def test_on_sqlite_a_clock_that_is_set_disturbs_neither_leases_nor_ticks(sqlite_bench: Bench, error: int) -> None:
     bench = sqlite_bench
     start(bench, 0)
@@ -125,8 +127,9 @@ def test_on_sqlite_a_clock_that_is_set_disturbs_neither_leases_nor_ticks(sqlite_
 # -- kernels -----------------------------------------------------------------------------------------
 
 
-def test_a_job_that_the_kernel_kills_is_charged_and_failed_at_the_cap_with_the_cause(bench: Bench) -> None:
+def test_a_job_that_the_kernel_kills_is_charged_and_failed_at_the_cap_with_the_cause(postgres_bench: Bench) -> None:
     """It used more processor time than its limit allows."""
+    bench = postgres_bench
     bench.consumer("process", 1)
     result = bench.tasks.overwork("greedy")
     after = bench.tasks.note("after")

@@ -29,6 +29,7 @@ from tests.eventually import eventually
 ROOT = Path(__file__).resolve().parents[2]
 
 SHOP = """\
+import logging
 import os
 import signal
 from nephew import Nephew, current_job, every
@@ -47,6 +48,11 @@ def fail(text):
 @huey.task(unique=True)
 def once(number):
     pass
+
+@huey.task(tags=lambda user, token: f"user:{user}", redact="token")
+def login(user, token):
+    logging.getLogger("shop").warning("%s comes with %s", user, token)
+    raise ValueError(f"{token} is wrong")
 
 @huey.task(context=True)
 def identify(task=None):
@@ -107,6 +113,24 @@ class Shop:
                     shown += part
             assert process.wait(timeout=30) == 0
         return re.sub(r"\x1b\[[\d;]*m", "", shown.decode()).replace("\r\n", "\n")
+
+    def answer(self, line: str, *arguments: str) -> str:
+        """What is said to somebody at a terminal who answers with that line."""
+        ours, theirs = pty.openpty()
+        with open(ours, "wb", buffering=0) as terminal:
+            terminal.write(f"{line}\n".encode())
+            done = subprocess.run(
+                [sys.executable, "-m", "nephew", *arguments],
+                cwd=self.folder,
+                env=self.environment(),
+                stdin=theirs,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=30,
+            )
+            os.close(theirs)
+        return done.stdout
 
     def json(self, *arguments: str) -> Any:
         return parsed(self.run(*arguments, "--json"))
@@ -226,7 +250,7 @@ def test_check_finds_nothing_wrong_and_makes_nothing(shop: Shop) -> None:
     done = shop.run("check")
 
     assert done.returncode == 0, done.stdout
-    assert "No problem found: 6 tasks" in done.stdout
+    assert "No problem found: 7 tasks" in done.stdout
     assert not (shop.folder / "nephew.db").exists()
 
 
@@ -414,6 +438,75 @@ def test_show_tells_the_cause_of_a_crash(shop: Shop) -> None:
     assert called.returncode == 1
     assert "Attempt 1 crashed" in shown.stdout
     assert "it was killed by SIGKILL" in shown.stdout
+    (kind,) = shop.json("jobs", "errors")
+    assert (kind["jobs"], kind["task"]) == (1, "shop.crash") and len(kind["fingerprint"]) == 12
+
+
+def test_show_tells_family_tags_and_what_was_logged_but_nothing_that_is_hidden(
+    shop: Shop, module: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = module.huey.enqueue(module.login.s("ann", "tok-7391").then(module.add))
+    run_waiting_jobs(module.huey)
+
+    text = shop.run("jobs", "show", first.id, "--logs")
+    here("jobs", "show", first.id, "--logs", "--json")
+    told = capsys.readouterr().out
+    listed = shop.run("jobs", "list", "--json").stdout
+    here("jobs", "show", second.id)
+    never = capsys.readouterr().out
+
+    for said in ("'ann', '[redacted]'", "tags:        user:ann", f"followed by: {second.id}", "fingerprint: ",
+                 "Attempt 1 logged:", "WARNING shop: ann comes with [redacted]", "[redacted] is wrong"):  # fmt: skip
+        assert said in text.stdout, text.stdout
+    assert f"follows:     {first.id} (chain)" in never
+    found = json.loads(told)
+    assert (found["args"], found["tags"], found["children"]) == (["ann", "[redacted]"], ["user:ann"], [second.id])
+    assert [line["text"] for line in found["logs"][0]["lines"]] == ["ann comes with [redacted]"]
+    assert "tok-7391" not in text.stdout + told + listed + never
+
+
+def test_a_job_that_logged_nothing_says_so(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    job = module.add(1)
+
+    here("jobs", "show", job.id, "--logs")
+
+    assert "Nothing was logged." in capsys.readouterr().err
+
+
+def test_failures_are_counted_by_kind(module: Any, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    failed = [module.fail("x"), module.fail("y"), module.login("ann", "tok-7391")]
+    run_waiting_jobs(module.huey)
+
+    table = shop.run("jobs", "errors").stdout.splitlines()
+    here("jobs", "errors", "--json", "--task", "fail")
+    (kind,) = json.loads(capsys.readouterr().out)
+    here("jobs", "list", "--error", kind["fingerprint"], "--json")
+
+    assert [line.split()[1:2] for line in table] == [["JOBS"], ["2"], ["1"]]
+    assert "ValueError('[redacted] is wrong')" in table[2]
+    assert (kind["jobs"], kind["task"], kind["error"]) == (2, "shop.fail", "ValueError('y')")
+    assert [job["id"] for job in json.loads(capsys.readouterr().out)] == [failed[1].id, failed[0].id]
+
+
+@pytest.mark.usefixtures("module")
+def test_without_failures_there_is_nothing_to_count(capsys: pytest.CaptureFixture[str]) -> None:
+    assert here("jobs", "errors") == 1
+    assert "No job has failed." in capsys.readouterr().err
+
+
+def test_jobs_are_listed_by_tag_error_and_age(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    ann, bob, job = module.login("ann", "tok-7391"), module.login("bob", "tok-7392"), module.add(1)
+    run_waiting_jobs(module.huey)
+
+    def listed(*filters: str) -> list[str]:
+        here("jobs", "list", "--json", *filters)
+        return [found["id"] for found in json.loads(capsys.readouterr().out)]
+
+    assert listed("--tag", "user:bob") == [bob.id]
+    assert listed("--error", "is wrong") == [bob.id, ann.id]
+    assert listed("--newer-than", "1h", "--task", "add") == [job.id]
+    assert listed("--older-than", "1.5d") == []
+    assert "expected a number of seconds, or one with a unit" in refused("jobs", "list", "--older-than", "soon")
 
 
 @pytest.mark.parametrize(
@@ -462,6 +555,101 @@ def test_a_job_is_not_put_back_beside_one_with_its_unique_key(shop: Shop, module
 
     assert done.returncode == 1
     assert "an unfinished job has its unique key" in done.stderr
+
+
+def test_a_job_is_deleted_once_it_has_ended(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = module.add(1)
+    run_waiting_jobs(module.huey)
+    waiting = module.add(2)
+
+    assert here("jobs", "delete", ended.id, waiting.id, "nothing") == 1
+
+    said = capsys.readouterr()
+    assert said.out == f"Job {ended.id} is deleted.\n"
+    assert said.err.splitlines() == [
+        f"Error: job {waiting.id} is queued; only an ended or parked job can be deleted, so cancel it first",
+        "Error: there is no job nothing here",
+    ]
+    assert [job.id for job in module.huey.jobs()] == [waiting.id]
+
+
+def test_a_job_is_run_again_as_a_new_one(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    job = module.add(1)
+
+    assert here("jobs", "rerun", job.id, "nothing") == 1
+
+    said = capsys.readouterr()
+    again = module.huey.job(said.out.strip())
+    assert (again.args, again.relation, again.parents) == ((1,), "retry", (job.id,))
+    assert said.err == "Error: there is no job nothing here\n"
+
+
+# -- many at once -------------------------------------------------------------------------------------
+def test_all_that_a_filter_means_is_put_back_cancelled_and_deleted(
+    everywhere: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(everywhere, monkeypatch) as module:
+        failed = [module.fail(str(number)).id for number in range(250)]
+        run_waiting_jobs(module.huey)
+        other = module.add(1)
+
+        done = [
+            everywhere.run("jobs", action, "--task", "fail", "--newer-than", "1h", "--yes")
+            for action in ("retry", "cancel", "delete")
+        ]
+
+        assert [job.id for job in module.huey.jobs(limit=None)] == [other.id]
+    assert len(failed) == 250
+    assert [each.stdout for each in done] == [
+        "250 jobs are back in the queue, 0 refused.\n",
+        "250 jobs are cancelled, 0 refused.\n",
+        "250 jobs are deleted, 0 refused.\n",
+    ]
+
+
+def test_many_are_changed_only_after_a_question(shop: Shop, module: Any) -> None:
+    module.fail("x")
+    run_waiting_jobs(module.huey)
+
+    declined = shop.answer("n", "jobs", "delete", "--state", "failed")
+    kept = len(module.huey.jobs())
+    agreed = shop.answer("y", "jobs", "delete", "--state", "failed")
+
+    assert (declined, kept) == ("Delete 1 job? [y/N]: Nothing was changed.\n", 1)
+    assert (agreed, len(module.huey.jobs())) == ("Delete 1 job? [y/N]: 1 job is deleted, 0 refused.\n", 0)
+
+
+def test_without_anybody_to_ask_nothing_is_changed(shop: Shop, module: Any) -> None:
+    module.add(1)
+
+    done = shop.run("jobs", "cancel", "--task", "add")
+
+    assert done.returncode == 2
+    assert "Cancel 1 job? There is nobody to ask; say --yes to do it" in done.stderr
+    assert [job.state for job in module.huey.jobs()] == ["queued"]
+
+
+def test_those_that_are_refused_are_counted(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    module.once(1)
+    run_waiting_jobs(module.huey)
+    module.once(1)
+
+    code = here("jobs", "retry", "--task", "once", "--state", "succeeded", "--yes")
+
+    assert (code, capsys.readouterr().out) == (1, "0 jobs are back in the queue, 1 refused.\n")
+
+
+@pytest.mark.usefixtures("module")
+def test_many_at_once_wants_ids_or_a_filter_and_not_both() -> None:
+    for arguments in ([], ["some-id", "--state", "failed"]):
+        assert "expected either IDs or a filter such as --state failed" in refused("jobs", "delete", *arguments)
+
+
+def test_a_filter_that_means_nothing_is_exit_code_1(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    module.add(1)
+
+    assert here("jobs", "delete", "--task", "add", "--yes") == 1
+    assert capsys.readouterr().err == "No such job.\n"
 
 
 def test_a_held_lock_is_listed_and_broken(shop: Shop, module: Any) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import configparser
-import inspect
 import os
 import re
 import shlex
@@ -23,7 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from nephew.options import HUEY_OPTIONS, TaskOptions
+from nephew.middleware import OPTIONS
+from nephew.options import known
 from nephew.settings import Settings, names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,7 +170,7 @@ def test_the_settings_are_listed_with_their_defaults() -> None:
 def test_the_options_of_tasks_are_listed() -> None:
     listed = re.findall(r"^\| `(\w+)` \|", (DOCS / "tasks.md").read_text(), re.MULTILINE)
 
-    assert sorted(listed) == sorted([*HUEY_OPTIONS, *inspect.signature(TaskOptions).parameters])
+    assert sorted(listed) == sorted(known() | OPTIONS)
 
 
 def test_the_systemd_unit_waits_for_the_drain() -> None:

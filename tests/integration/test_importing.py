@@ -26,6 +26,7 @@ from huey import (
     SqliteHuey,
 )
 from huey.api import chord
+from huey.registry import Message
 from huey.serializer import Serializer, SignedSerializer
 
 from nephew import Nephew
@@ -295,6 +296,22 @@ def test_a_chord_with_a_member_that_cannot_be_moved_stays_whole(from_sqlite: Mov
     assert from_sqlite.there() == before
 
 
+def test_the_rest_of_a_chord_whose_move_was_cut_off_is_recognised(from_sqlite: Move) -> None:
+    tasks = from_sqlite.tasks
+    result = from_sqlite.old.enqueue(chord([tasks.add.s(1), tasks.add.s(2), tasks.add.s(3)], tasks.say.s()))
+    messages = from_sqlite.there()
+    from_sqlite.move()
+    from_sqlite.run_here()
+    for data in messages[1:]:  # as a kill after the first was taken out had left them
+        from_sqlite.old.storage.enqueue(data)
+
+    report = from_sqlite.move()
+
+    assert (report.known, report.left, from_sqlite.there()) == (2, [], [])
+    assert from_sqlite.run_here() == []
+    assert from_sqlite.huey.result(result.callback.id) == "[2, 3, 4]"
+
+
 # -- what stays ------------------------------------------------------------------------------------------
 def test_what_cannot_be_moved_stays_in_its_place_and_is_told(move: Move) -> None:
     storage, tasks = move.old.storage, move.tasks
@@ -303,6 +320,7 @@ def test_what_cannot_be_moved_stays_in_its_place_and_is_told(move: Move) -> None
     storage.enqueue(b"\x80 no pickle")
     tasks.add(2)
     storage.enqueue(pickle.dumps("no message"))
+    storage.enqueue(pickle.dumps(Message("odd", "tests.shop.none", chord_config=5)))
     storage.add_to_schedule(b"neither", later())
     tasks.add(3)
     before = move.there()
@@ -311,11 +329,11 @@ def test_what_cannot_be_moved_stays_in_its_place_and_is_told(move: Move) -> None
 
     assert done.returncode == 1
     assert "3 waiting and 0 scheduled jobs were moved" in done.stdout
-    assert "4 cannot be moved and stay there" in done.stderr
+    assert "5 cannot be moved and stay there" in done.stderr
     assert f"{unkept.id}: args[0] of a call of tests.shop.add cannot be stored" in done.stderr
     assert "a message: expected a message of Huey, got a str" in done.stderr
     assert "begin with b'neither'" in done.stderr
-    assert move.there() == [before[0], before[2], before[4], before[6]]
+    assert move.there() == [before[0], before[2], *before[4:6], before[7]]
     assert move.old.storage.read_schedule(dt.datetime.now()) == []
     assert [message.args for message in move.here()] == [(1,), (2,), (3,)]
 
@@ -442,7 +460,7 @@ def test_a_move_that_is_killed_and_repeated_loses_nothing_and_doubles_nothing(
     request: pytest.FixtureRequest, kind: str, name: str, tmp_path: Path, long: bool
 ) -> None:
     move = make_move(request, kind, name, tmp_path)
-    jobs = 20_000 if long else 1_500
+    jobs = 8_000 if long else 1_500
     _fill(move, jobs)
     ids = {message.id for message in move.messages()}
     ran: list[Any] = []
@@ -559,6 +577,23 @@ def test_a_file_without_a_queue_is_told_of(from_sqlite: Move) -> None:
 
     with pytest.raises(BackendError, match="got OperationalError: no such table: task"):
         from_sqlite.move()
+
+
+def test_an_empty_queue_may_be_that_of_another_name(from_sqlite: Move) -> None:
+    done = from_sqlite.command("--name", "nobody")
+
+    assert done.returncode == 0
+    assert "Nothing waits there for a Huey named nobody; --name tells another name." in done.stderr
+
+
+def test_a_password_is_not_shown(from_sqlite: Move) -> None:
+    from_sqlite.old_url = "redis://shop:secret@127.0.0.1:1/0"
+
+    done = from_sqlite.command()
+
+    assert done.returncode == 1
+    assert "in redis://shop:…@127.0.0.1:1/0" in done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_jobs_are_not_moved_into_memory(from_sqlite: Move) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from nephew.current import Running, running
-from nephew.logs import JobContext, JsonFormatter, install, job_extra, start_line
+from nephew.journal import Journal
+from nephew.logs import JobContext, JsonFormatter, RecordMaker, follow_jobs, install, job_extra, start_line
 from nephew.settings import Settings
 
 JSON = Settings(log="json")
@@ -254,3 +256,61 @@ def test_the_start_message_of_the_smallest_consumer_reads_well() -> None:
     message = start_line(version="0.1", backend="memory", workers=1, worker_type="thread", queues=(), schedules={})
 
     assert message == "Nephew 0.1 started: 1 thread worker, all queues, no schedules, jobs in memory"
+
+
+# -- what jobs keep of their records ------------------------------------------------------------------
+class Marked(logging.LogRecord):
+    """A record of the application's own kind."""
+
+
+@pytest.fixture
+def maker() -> Iterator[None]:
+    """Records are made by a `RecordMaker`, over the application's own factory."""
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(RecordMaker(Marked))
+    yield
+    logging.setLogRecordFactory(before)
+
+
+@pytest.mark.usefixtures("maker")
+def test_records_are_still_made_by_the_applications_own_factory(caplog: pytest.LogCaptureFixture):
+    logging.getLogger("shop").warning("hello")
+
+    assert [type(found) for found in caplog.records] == [Marked]
+
+
+@pytest.mark.usefixtures("maker")
+def test_a_job_keeps_what_its_code_logs_but_not_what_we_log(job: Running):
+    job.log_lines = 10
+
+    for name in ("shop", "huey", "huey.shop", "huey.nephew", "huey.nephew.lane", "huey.nephews"):
+        logging.getLogger(name).warning("from %s", name)
+
+    assert job.log is not None
+    lines = json.loads(job.log.lines().lines)
+    assert [text for _, _, _, text in lines] == ["from shop", "from huey", "from huey.shop", "from huey.nephews"]
+
+
+def test_jobs_are_followed_without_a_handler_that_would_change_the_applications_logging():
+    handlers = list(logging.getLogger().handlers)
+
+    follow_jobs()
+    followed = logging.getLogRecordFactory()
+    follow_jobs()
+
+    assert logging.getLogger().handlers == handlers
+    assert logging.getLogRecordFactory() is followed
+
+
+def test_a_journal_that_is_written_while_it_is_read_loses_no_count():
+    journal = Journal(1, 100)
+    writer = threading.Thread(target=lambda: [journal.add(0.0, "INFO", "shop", str(n)) for n in range(50_000)])
+
+    writer.start()
+    while writer.is_alive():
+        assert len(json.loads(journal.lines().lines)) <= 100
+    writer.join()
+
+    kept = journal.lines()
+    assert len(json.loads(kept.lines)) + kept.dropped == 50_000
+    assert not journal.dirty

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from nephew import clock
 from nephew.errors import ConfigError
-from nephew.settings import Settings, names, url_from
+from nephew.settings import Keep, Settings, names, url_from
 
 
 def test_the_defaults_are_those_of_the_design():
@@ -16,6 +17,8 @@ def test_the_defaults_are_those_of_the_design():
 
     assert (found.lease, found.heartbeat, found.reaper, found.drain) == (30, 10, 5, 8)
     assert (found.max_crashes, found.prefetch, found.prefetch_seconds, found.settle_after) == (3, 128, 0.02, 0.01)
+    assert (found.keep_succeeded, found.keep_failed) == (Keep(7 * 86400), Keep(30 * 86400))
+    assert (found.keep_cancelled, found.keep_expired) == (Keep(30 * 86400), Keep(30 * 86400))
     assert (found.warn_bytes, found.max_bytes, found.results_read_once) == (1 << 20, 16 << 20, False)
 
 
@@ -50,6 +53,38 @@ def test_queues_are_given_as_text_or_as_a_list(given: Any):
 
 
 @pytest.mark.parametrize(
+    ("given", "keep"),
+    [
+        ("7d", Keep(7 * 86400)),
+        ("12h", Keep(12 * 3600)),
+        ("90", Keep(90)),
+        (90, Keep(90)),
+        (0, Keep(0)),
+        ("1000 jobs", Keep(most=1000)),
+        ("30d, 1 job", Keep(30 * 86400, 1)),
+        ("forever", Keep()),
+        (Keep(1.5, 2), Keep(1.5, 2)),
+    ],
+)
+def test_what_is_kept_is_given_as_a_time_a_number_of_jobs_or_both(given: Any, keep: Keep):
+    assert Settings.load({}, {"keep_cancelled": given}).keep_cancelled == keep
+    assert Settings.load({"NEPHEW_KEEP_EXPIRED": str(given)}, {}).keep_expired == keep or isinstance(given, Keep)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("1.5s", 1.5), ("2m", 120), ("12h", 43200), (" 7 d ", 604800), ("2w", 1209600)]
+)
+def test_durations_are_read_as_people_write_them(text: str, seconds: float):
+    assert clock.seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "d", "-1", "1e9", "7 days", "1h30m", "nan"])
+def test_what_is_no_duration_is_refused(text: str):
+    with pytest.raises(ValueError, match="a number of seconds, or one with a unit such as 90s, 15m, 12h, 7d or 2w"):
+        clock.seconds(text)
+
+
+@pytest.mark.parametrize(
     ("environ", "options", "message"),
     [
         ({"NEPHEW_LEASE": "long"}, {}, "expected NEPHEW_LEASE to be a number of seconds, got 'long'"),
@@ -64,6 +99,11 @@ def test_queues_are_given_as_text_or_as_a_list(given: Any):
         ({}, {"prefetch": 0}, "expected prefetch to be greater than 0, got 0"),
         ({}, {"lease": 10}, "expected lease to be greater than heartbeat (10), got 10"),
         ({}, {"log": "xml"}, "expected log to be text or json, got 'xml'"),
+        ({"NEPHEW_KEEP_FAILED": "7 days"}, {}, "expected NEPHEW_KEEP_FAILED to be a time such as 7d, a number such as"),
+        ({}, {"keep_failed": -1}, "or forever, got -1"),
+        ({}, {"keep_failed": True}, "or forever, got True"),
+        ({}, {"keep_failed": "7d, 12h"}, "or forever, got '7d, 12h'"),
+        ({}, {"keep_failed": Keep(most=2.5)}, "or forever, got Keep(seconds=None, most=2.5)"),
     ],
 )
 def test_an_unusable_value_is_named_with_what_was_expected(environ: dict, options: dict, message: str):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import subprocess
@@ -10,7 +9,8 @@ import sys
 from pathlib import Path
 
 from nephew.instance import _HUEYS
-from nephew.options import HUEY_OPTIONS, Given, TaskOptions
+from nephew.middleware import OPTIONS
+from nephew.options import Given, known
 from nephew.settings import InstanceOptions, names
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,5 @@ def wrong_lines() -> set[int]:
 
 
 def test_the_known_options_are_the_typed_ones() -> None:
-    fields = {field.name for field in dataclasses.fields(TaskOptions)}
-
-    assert set(Given.__annotations__) == fields | set(HUEY_OPTIONS)
+    assert set(Given.__annotations__) == known() | OPTIONS
     assert set(InstanceOptions.__annotations__) == names() | _HUEYS

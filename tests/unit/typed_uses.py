@@ -33,7 +33,7 @@ def add(a: int, b: int) -> int:
     assert_type(current_job().id, str)
     current_job().progress(0.5, "half")
     current_job().progress("half")  # wrong: not a number
-    attempts = current_job().attempts  # wrong: no such attribute
+    assert current_job().attempts  # wrong: no such attribute
     return a + b
 
 

@@ -110,8 +110,8 @@ class Dialect:
         """Whether an error keeps the open transaction from being committed."""
         return False
 
-    def is_closed(self, connection: Any) -> bool:
-        """Whether the driver's connection is gone."""
+    def is_cut_off(self, connection: Any) -> bool:
+        """Whether the driver's connection was lost, and not closed here."""
         return False
 
     def has_snapshots(self) -> bool:
@@ -330,8 +330,8 @@ class Postgres(Dialect):
     def is_aborted(self, connection: Any) -> bool:
         return int(connection.info.transaction_status) == 3  # in error
 
-    def is_closed(self, connection: Any) -> bool:
-        return bool(connection.closed)
+    def is_cut_off(self, connection: Any) -> bool:
+        return bool(getattr(connection, "broken", False))
 
     def has_snapshots(self) -> bool:
         return bool(getattr(self.database, "_isolation_level", None))  # the application has asked for more
@@ -361,7 +361,7 @@ class PoolerAwareDatabase(PostgresqlDatabase):
     """
 
     def _connect(self) -> Any:
-        connection = super()._connect()
+        connection = super()._connect()  # type: ignore[misc]  # Peewee does not tell of it
         (server,) = connection.execute("SELECT pg_backend_pid()").fetchone()
         if server != connection.info.backend_pid:  # a pooler's answer names no process of the server
             connection.prepare_threshold = None

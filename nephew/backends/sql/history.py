@@ -173,26 +173,29 @@ class History(Connected):
         which = " AND (finished_at IS NOT NULL OR state = 'parked')" if ended else ""
 
         def step(run: Run) -> int:
-            found = run(
-                f"SELECT id FROM nephew_job WHERE name = ? AND id IN ({marks(ids)}){which}"
+            rows = run(
+                f"SELECT seq, id, chord FROM nephew_job WHERE name = ? AND id IN ({marks(ids)}){which}"
                 f" ORDER BY seq{self.dialect.for_update}",
                 (self.name, *ids),
-            )
-            return self._delete(run, [row[0] for row in found.fetchall()])
+            ).fetchall()
+            self._delete(run, rows)
+            return len(rows)
 
         return self.write(step)
 
-    def _delete(self, run: Run, ids: Sequence[str]) -> int:
-        if not ids:
-            return 0
-        named, revocations = (self.name, *ids), [f"r:{job_id}" for job_id in ids]
+    def _delete(self, run: Run, rows: Sequence[Any]) -> None:
+        """Delete jobs, given by place, id and chord, with all that belongs to them."""
+        if rows:
+            run(f"DELETE FROM nephew_job WHERE seq IN ({marks(rows)})", [row[0] for row in rows])
         for table in ("nephew_attempt", "nephew_log"):
-            run(f"DELETE FROM {table} WHERE name = ? AND job IN ({marks(ids)})", named)
-        chords = f"SELECT chord FROM nephew_job WHERE name = ? AND id IN ({marks(ids)})"
+            self._delete_of(run, table, "job", [row[1] for row in rows])
         for table in ("nephew_chord_member", "nephew_chord"):
-            run(f"DELETE FROM {table} WHERE name = ? AND cid IN ({chords})", (self.name, *named))
-        run(f"DELETE FROM nephew_data WHERE name = ? AND key IN ({marks(ids)})", (self.name, *revocations))
-        return int(run(f"DELETE FROM nephew_job WHERE name = ? AND id IN ({marks(ids)})", named).rowcount)
+            self._delete_of(run, table, "cid", [row[2] for row in rows if row[2] is not None])
+        self._delete_of(run, "nephew_data", "key", [f"r:{row[1]}" for row in rows])
+
+    def _delete_of(self, run: Run, table: str, column: str, values: Sequence[Any]) -> None:
+        if values:
+            run(f"DELETE FROM {table} WHERE name = ? AND {column} IN ({marks(values)})", (self.name, *values))
 
     def flush(self, what: str) -> None:
         """Delete all of one kind; see the contract."""

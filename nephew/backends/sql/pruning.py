@@ -6,6 +6,7 @@ through the places themselves, the few others through the index of rare states.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,30 +61,21 @@ class Pruning(History):
         """The condition that leads through the places of a state, or through all where it has no index."""
         return (f"name = ? AND state = ? AND {RARE}", (self.name, state)) if state in RARE_STATES else ("TRUE", ())
 
-    def delete_ended(self, places: Sequence[int]) -> int:
+    def delete_ended(self, places: Sequence[int]) -> tuple[int, float]:
         """Delete them; see the contract."""
-        if not places:
-            return 0
 
-        def step(run: Run) -> int:
+        def step(run: Run) -> tuple[int, float]:
+            started = time.monotonic()
             rows = run(
-                f"SELECT seq, id, chord FROM nephew_job WHERE seq IN ({marks(places)}) AND name = ?"
+                # The name as it is would lead a planner that has not counted these rows yet to all of the instance's.
+                f"SELECT seq, id, chord FROM nephew_job WHERE seq IN ({marks(places)}) AND name || '' = ?"
                 f" AND finished_at IS NOT NULL ORDER BY seq{self.dialect.skip_locked}",
                 (*places, self.name),
             ).fetchall()
-            self._delete_all(run, "nephew_job", "seq", [row[0] for row in rows])
-            for table in ("nephew_attempt", "nephew_log"):
-                self._delete_all(run, table, "job", [row[1] for row in rows])
-            for table in ("nephew_chord_member", "nephew_chord"):
-                self._delete_all(run, table, "cid", [row[2] for row in rows if row[2] is not None])
-            self._delete_all(run, "nephew_data", "key", [f"r:{row[1]}" for row in rows])
-            return len(rows)
+            self._delete(run, rows)
+            return len(rows), time.monotonic() - started
 
         return self.write(step)
-
-    def _delete_all(self, run: Run, table: str, column: str, values: Sequence[Any]) -> None:
-        if values:
-            run(f"DELETE FROM {table} WHERE name = ? AND {column} IN ({marks(values)})", (self.name, *values))
 
     def tidy(self, limit: int = 500) -> int:
         """Delete data and ticks that are over; see the contract."""

@@ -60,7 +60,7 @@ class Transactions(Settlement):
 
     def conclude(self, worker: int, outcome: Outcome) -> Settled:
         """Apply a job's end in its own transaction; see the contract."""
-        return self._guarded(lambda: self._apply(self._run, worker, [outcome]))
+        return self.write(lambda run: self._apply(run, worker, [outcome]))
 
     def commit(self, transaction: Transaction) -> None:
         """Commit it; see the contract."""
@@ -74,7 +74,7 @@ class Transactions(Settlement):
                 self._undo(transaction)
             except self._errors as error:
                 log.debug("The rollback had no answer: %s", error)
-            lost = self.dialect.is_closed(transaction.connection)
+            lost = self.dialect.is_cut_off(transaction.connection)
             if lost and not self.database.in_transaction():
                 self._drop_connection()
         return not lost

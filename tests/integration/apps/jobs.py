@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import resource
@@ -64,6 +65,15 @@ def spell(key: str, seconds: float) -> int:
     time.sleep(seconds)
     line("ended", key)
     return current_job().attempt
+
+
+@job(tags=("told",), redact="key")
+def tell(key: str, seconds: float) -> None:
+    """Logs what it does, which nobody may see all of."""
+    log = logging.getLogger("shop")
+    log.warning("attempt %d began %s", current_job().attempt, key)
+    time.sleep(seconds)
+    log.warning("attempt %d ended %s", current_job().attempt, key)
 
 
 @job()
@@ -308,3 +318,24 @@ def _run_program(act: Callable[[], object]) -> int:
 
 
 CHILDREN = {"fork": _fork, "multiprocessing": _multiprocess, "subprocess": _run_program}
+
+
+def _book(key: str, seconds: float) -> None:
+    line("began", key)
+    current_job().connection.execute(f"INSERT INTO booking VALUES ('{key}')")
+    current_job().progress(0.5)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.01)
+    line("ended", key)
+
+
+@job(transactional=True)
+def book(key: str, seconds: float = 0.0) -> None:
+    """Writes a row together with its own end."""
+    _book(key, seconds)
+
+
+@job(transactional=True, timeout=1)
+def book_too_long(key: str) -> None:
+    _book(key, 60)
