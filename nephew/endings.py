@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import random
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from huey import signals as S
@@ -214,7 +213,7 @@ def broken(huey: Nephew, claimed: Claimed, task: HueyTask, error: Exception) -> 
     except Exception as again:
         log.warning("Nor could what follows job %s be ended: %r", claimed.id, again)
         outcome = ended_unrun(huey, claimed, None, State.FAILED, reason, failed)
-    now = time.time()
+    now = huey.backend.now()
     outcome = outcome._replace(
         counted=True,
         started_at=now,

@@ -150,7 +150,7 @@ def run(huey: Nephew, task: HueyTask, running: current.Running) -> Ran:
     :raises ShutDown: when the worker has to end now and the job goes back.
     """
     token = current.running.set(running)
-    started_at = time.time()
+    started_at = huey.backend.now()
     start = time.monotonic()
     if task.timeout:
         task._deadline = start + task.timeout

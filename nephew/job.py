@@ -33,10 +33,10 @@ _SETTLED = frozenset({State.RETRYING, State.SUCCEEDED, State.FAILED, State.CANCE
 #: From each state, those that one write of the store may bring next; `docs/lifecycle.md` says by whom. A worker
 #: takes only queued jobs, `execute` by hand whatever waits. An ended job lives again when somebody retries it.
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.SCHEDULED: _SETTLED | {State.QUEUED},
+    State.SCHEDULED: _SETTLED | {State.QUEUED, State.PARKED},
     State.QUEUED: _SETTLED | {State.SCHEDULED, State.RUNNING, State.PARKED},
     State.RUNNING: _SETTLED - {State.EXPIRED} | {State.QUEUED},
-    State.RETRYING: _SETTLED - {State.RETRYING} | {State.QUEUED, State.SCHEDULED},
+    State.RETRYING: _SETTLED - {State.RETRYING} | {State.QUEUED, State.SCHEDULED, State.PARKED},
     State.SUCCEEDED: frozenset({State.QUEUED, State.SCHEDULED}),
     State.FAILED: frozenset({State.QUEUED, State.SCHEDULED}),
     State.CANCELLED: frozenset({State.QUEUED, State.SCHEDULED}),

@@ -177,7 +177,7 @@ class Lane:
         """A job's function is about to be called."""
         self.progress, self.progress_dirty, self.marked, self.deadline = None, False, False, None
         self.since = time.monotonic()
-        self.worker.presence.began(self.slot, claimed.seq, claimed.claim, time.time())
+        self.worker.presence.began(self.slot, claimed.seq, claimed.claim, self.huey.backend.now())
         self.running, self.job = claimed, running
 
     def ended(self) -> None:

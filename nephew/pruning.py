@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("huey.nephew.pruning")
 
 #: How long (seconds) a step that deletes should take, and what share of the time steps may take when nobody waits.
-STEP_SECONDS = 0.005
+STEP_SECONDS = 0.01
 SHARE = 1 / 3
 #: How many rows a step looks at, and the fewest that it deletes where that takes long.
-LOOK, FEWEST = 2000, 50
+LOOK, FEWEST = 2000, 250
 
 #: The shortest and the longest time (seconds) between two walks from the very beginning, and that of other things.
 OFTEN, SELDOM, HOURLY = 60.0, 86400.0, 3600.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from nephew import Nephew, fingerprint
 from nephew.errors import RemoteError
 from nephew.job import State
 from tests.contract.conftest import Work
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def parse(text: str) -> int:
@@ -101,15 +104,11 @@ def test_a_crash_is_told_by_its_cause_without_numbers():
 
 
 def test_another_process_comes_to_the_same():
-    code = (
-        "import nephew.fingerprint as f, tests.contract.test_fingerprints as t\n"
-        "try:\n    t.price('other')\nexcept ValueError as error:\n    print(f.of_error('', error))"
-    )
+    code = f"import {__name__} as here; print(here.of(here.price, 'other'))"
 
-    def of_process(*options: str) -> str:
-        return subprocess.run([sys.executable, *options, "-c", code], text=True, capture_output=True, check=True).stdout
+    process = subprocess.run([sys.executable, "-O", "-c", code], text=True, capture_output=True, check=True, cwd=ROOT)
 
-    assert of_process() == of_process("-O", "-X", "utf8") != ""
+    assert process.stdout.strip() == of(price, "mine")
 
 
 # -- in the record -------------------------------------------------------------------------------------

@@ -465,6 +465,22 @@ def test_show_tells_family_tags_and_what_was_logged_but_nothing_that_is_hidden(
     assert "tok-7391" not in text.stdout + told + listed + never
 
 
+def test_long_arguments_and_results_are_cut_for_people_and_whole_for_programs(
+    module: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = module.add("x" * 5000, "y" * 5000)
+    run_waiting_jobs(module.huey)
+
+    here("jobs", "show", job.id)
+    shown = capsys.readouterr().out
+    here("jobs", "show", job.id, "--json")
+    told = json.loads(capsys.readouterr().out)
+
+    assert shown.count("characters; --json has them all)") == 2
+    assert len(shown) < 10_000
+    assert told["args"] == ["x" * 5000, "y" * 5000] and told["result"] == "x" * 5000 + "y" * 5000
+
+
 def test_a_job_that_logged_nothing_says_so(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     job = module.add(1)
 

@@ -15,9 +15,11 @@ from huey.exceptions import CancelExecution
 
 from nephew import Nephew, lane
 from nephew.job import ENDED, TRANSITIONS, WAITING, State
+from nephew.expiry import Expiry
 from nephew.keeper import Keeper
 from nephew.lane import Lane
 from nephew.recovery import Reaper
+from tests.eventually import eventually
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "lifecycle.md"
 
@@ -156,6 +158,7 @@ def test_real_jobs_take_every_transition_and_no_other(walk: Walk, monkeypatch: p
     run_by_a_worker(walk)
     parked(walk)
     steered(walk)
+    expired_while_waiting(walk)
     killed(walk)
     run_by_hand(walk)
 
@@ -217,6 +220,22 @@ def steered(walk: Walk) -> None:
         task.eta = LATER
         walk.huey.enqueue(task)
         walk.huey.cancel(task.id)
+
+
+def expired_while_waiting(walk: Walk) -> None:
+    """Found by the scheduler of a consumer that knows their task, and of one that does not."""
+    for huey, expected in ((walk.huey, "expired"), (walk.blind, "parked")):
+        queued, scheduled, retrying = walk.call(), walk.call(), walk.call(retries=1, retry_delay=HOUR)
+        for task in (queued, scheduled):
+            assert walk.huey.change(task.id, delay=HOUR)
+        assert walk.huey.run_now(queued.id)
+        walk.step(walk.fail)
+        for task in (queued, scheduled, retrying):
+            assert walk.huey.change(task.id, expires=0)
+        eventually(lambda: len(walk.huey.backend.expired()) == 3)  # noqa: B023
+        Expiry(huey).step()
+        found = {walk.huey.job(task.id).state for task in (queued, scheduled, retrying)}  # type: ignore[union-attr]
+        assert found == {expected}
 
 
 def succeeded(walk: Walk) -> Task:

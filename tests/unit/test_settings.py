@@ -68,7 +68,11 @@ def test_queues_are_given_as_text_or_as_a_list(given: Any):
 )
 def test_what_is_kept_is_given_as_a_time_a_number_of_jobs_or_both(given: Any, keep: Keep):
     assert Settings.load({}, {"keep_cancelled": given}).keep_cancelled == keep
-    assert Settings.load({"NEPHEW_KEEP_EXPIRED": str(given)}, {}).keep_expired == keep or isinstance(given, Keep)
+
+
+@pytest.mark.parametrize(("text", "keep"), [("7d", Keep(7 * 86400)), ("1000 jobs", Keep(most=1000)), ("0", Keep(0))])
+def test_what_is_kept_can_be_said_in_the_environment(text: str, keep: Keep):
+    assert Settings.load({"NEPHEW_KEEP_EXPIRED": text}, {}).keep_expired == keep
 
 
 @pytest.mark.parametrize(
