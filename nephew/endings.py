@@ -5,9 +5,7 @@ Huey's semantics (`huey.api.Huey._execute`), held to them by Huey's own tests.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
-import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from huey import signals as S
@@ -15,15 +13,10 @@ from huey.api import PeriodicTask
 from huey.api import Task as HueyTask
 from huey.exceptions import (
     RETRYING_EXCEPTIONS,
-    CancelExecution,
-    RateLimitExceeded,
-    RetryTask,
-    TaskLockedException,
-    TaskTimeout,
 )
-from huey.utils import SKIPPED, Error, normalize_time
+from huey.utils import SKIPPED, Error
 
-from nephew import clock, current, fingerprint
+from nephew import fingerprint
 from nephew.backends.records import Claimed, NewJob, Outcome, Settled
 from nephew.errors import EncodeError, JobCancelled, NephewError, WorkerCrashed
 from nephew.followups import (
@@ -42,8 +35,8 @@ from nephew.followups import (
 )
 from nephew.job import Relation, State
 from nephew.journal import Journal
-from nephew.logs import job_extra
-from nephew.message import encode, options_of
+from nephew.logs import claim_extra
+from nephew.retries import again, judge
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -108,7 +101,7 @@ def interrupted(claimed: Claimed, task: HueyTask) -> Finished:
     log.warning(
         "Task %s was interrupted by the shutdown; it goes back to the queue and will run again.",
         task,
-        extra=job_extra(claimed_job(claimed)),
+        extra=claim_extra(claimed),
     )
     return Finished(given_back(claimed), task, ((S.SIGNAL_INTERRUPTED, task),))
 
@@ -140,7 +133,7 @@ def parked(claimed: Claimed, reason: str) -> Outcome:
 
 def unreadable(claimed: Claimed, error: NephewError) -> Finished:
     """A job that could not be decoded here; it is parked."""
-    log.warning("Job %s is parked: %s", claimed.id, error, extra=job_extra(claimed_job(claimed)))
+    log.warning("Job %s is parked: %s", claimed.id, error, extra=claim_extra(claimed))
     return Finished(parked(claimed, f"{type(error).__name__}: {error}"))
 
 
@@ -183,11 +176,6 @@ def refused(finished: Finished, error: Exception) -> tuple[Finished, ...]:
     failed = finished._replace(outcome=outcome, news=(), hook=None)
     bare = outcome._replace(never=(), chord_mark=None, worker=None, started_at=None, finished_at=None)
     return failed, failed._replace(outcome=bare)
-
-
-def claimed_job(claimed: Claimed) -> current.Running:
-    """A claim as log records name it."""
-    return current.Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue)
 
 
 def not_run(
@@ -252,7 +240,7 @@ def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Fini
         mark = chord_mark(huey, task.chord_config, value, result)
     if log.isEnabledFor(logging.INFO):
         duration = ran.finished_at - ran.started_at
-        log.info("%s executed in %0.3fs", task, duration, extra=job_extra(claimed_job(claimed)))
+        log.info("%s executed in %0.3fs", task, duration, extra=claim_extra(claimed))
     outcome = Outcome(
         claimed.seq,
         claimed.id,
@@ -276,7 +264,7 @@ def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Fini
 
 def _cancelled(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: JobCancelled) -> Finished:
     """A job that was told to stop while it was running; nothing follows from it."""
-    log.warning("Task %s was cancelled while it was running (%s).", task, error, extra=job_extra(claimed_job(claimed)))
+    log.warning("Task %s was cancelled while it was running (%s).", task, error, extra=claim_extra(claimed))
     outcome = ended_unrun(huey, claimed, task, State.CANCELLED, str(error))._replace(
         counted=True,
         started_at=ran.started_at,
@@ -289,7 +277,7 @@ def _cancelled(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: 
 
 
 def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: BaseException) -> Finished:
-    word, news, retry_eta = _judge(huey, claimed, task, error)
+    word, news, retry_eta = judge(huey, claimed, task, error)
     final = not task.retries or task.retries < 1  # what a message brings need not be a whole number
     surface = final or (huey.store_intermediate_errors and not isinstance(error, RETRYING_EXCEPTIONS))
     metadata = described(huey, task, error)
@@ -323,94 +311,6 @@ def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: Bas
             chord_mark=abort_mark(huey, task, Error(metadata)),
         )
     else:
-        outcome, told = _again(huey, claimed, task, outcome, retry_eta)
+        outcome, told = again(huey, claimed, task, outcome, retry_eta)
         news += told
     return Finished(outcome, task, tuple(news), (None, error), chord_callback(task) if final else None)
-
-
-def _judge(
-    huey: Nephew, claimed: Claimed, task: HueyTask, error: BaseException
-) -> tuple[str, list[tuple[Any, ...]], dt.datetime | None]:
-    """What an exception means: the attempt's word, the signals, and when to try again if it says so.
-
-    Sets `task.retries` to what is left, as Huey does.
-    """
-    extra = job_extra(claimed_job(claimed))
-    retry_eta = None
-    if isinstance(error, RateLimitExceeded):
-        delay = task.retry_delay or error.delay
-        if error.retry or task.retries:
-            retry_eta = _in(huey, delay)
-            if error.retry:
-                task.retries += 1
-        then = f"runs again in {delay:0.1f} s" if retry_eta else "will not run again"
-        log.info('Task %s rate-limited on "%s", %s.', task.id, error.key, then, extra=extra)
-        return "rate limited", [(S.SIGNAL_RATE_LIMITED, task)], retry_eta
-    if isinstance(error, TaskLockedException):
-        log.warning("Task %s not run, %s; %s.", task.id, error, _then(task), extra=extra)
-        return "locked", [(S.SIGNAL_LOCKED, task)], None
-    if isinstance(error, RetryTask):
-        task.retries += 1
-        if error.eta or error.delay is not None:
-            retry_eta = normalize_time(error.eta, utc=huey.utc) if error.eta else _in(huey, error.delay)
-        log.info("Task %s raised RetryTask, retrying.", task.id, extra=extra)
-        return "retried", [], retry_eta
-    if isinstance(error, CancelExecution):
-        again = error.retry or (error.retry is None and task.retries)
-        task.retries = max(task.retries, 1) if again else 0
-        log.warning("Task %s raised CancelExecution; %s.", task.id, _then(task), extra=extra)
-        return "cancelled", [(S.SIGNAL_CANCELED, task)], None
-    if not options_of(task).retries_after(error):
-        task.retries = 0
-    if isinstance(error, TaskTimeout):
-        log.warning("Task %s timed out after %ss; %s.", task.id, task.timeout, _then(task), extra=extra)
-        return "timed out", [(S.SIGNAL_TIMEOUT, task)], None
-    log.error(
-        "Unhandled exception in task %s (attempt %d); %s.",
-        task.id,
-        claimed.attempts + 1,
-        _then(task),
-        exc_info=error,
-        extra=extra,
-    )
-    return "failed", [(S.SIGNAL_ERROR, task, error)], None
-
-
-def _then(task: HueyTask) -> str:
-    if not task.retries or task.retries < 1:
-        return "no retry is left"
-    delay = f" in about {task.retry_delay:g} s" if task.retry_delay else " at once"
-    return f"runs again{delay}, {task.retries} retries left"
-
-
-def _in(huey: Nephew, delay: float | dt.timedelta) -> dt.datetime:
-    """So long (seconds) from now, by the store's clock."""
-    return huey._get_timestamp() + (delay if isinstance(delay, dt.timedelta) else dt.timedelta(seconds=delay))
-
-
-def _again(
-    huey: Nephew, claimed: Claimed, task: HueyTask, outcome: Outcome, eta: dt.datetime | None
-) -> tuple[Outcome, News]:
-    """The next attempt: the same job, at the back of the queue or later."""
-    options = options_of(task)
-    task.retries -= 1
-    if eta is None and task.retry_delay:
-        most = None if options.retry_max_delay is None else options.retry_max_delay / (1 + options.retry_jitter)
-        delay = _capped(float(task.retry_delay), most) * (1 + random.random() * options.retry_jitter)
-        eta = _in(huey, delay)
-        if task.retry_backoff:
-            task.retry_delay = _capped(task.retry_delay * task.retry_backoff, options.retry_max_delay)
-    if eta is not None:
-        task.eta = eta
-    told = S.SIGNAL_ENQUEUED if eta is None else S.SIGNAL_SCHEDULED
-    outcome = outcome._replace(
-        state=State.QUEUED if eta is None else State.RETRYING,
-        payload=encode(huey, task),
-        eta=None if eta is None else clock.to_epoch(eta, huey.utc),
-        chord_done=claimed.chord,  # its values are part of the new message
-    )
-    return outcome, ((S.SIGNAL_RETRYING, task), (told, task))
-
-
-def _capped(delay: float, longest: float | None) -> float:
-    return delay if longest is None else min(delay, longest)

@@ -20,10 +20,10 @@ from huey.exceptions import CancelExecution
 
 from nephew import current, transactional
 from nephew.backends.records import Claimed, Transaction
-from nephew.endings import Finished, Ran, broken, claimed_job, finish, given_back, not_run, with_log
+from nephew.endings import Finished, Ran, broken, finish, given_back, not_run, with_log
 from nephew.errors import JobCancelled, NotBegun, ShutDown
 from nephew.job import State
-from nephew.logs import job_extra
+from nephew.logs import claim_extra
 from nephew.message import options_of
 from nephew.middleware import Run
 from nephew.options import tags_from
@@ -125,13 +125,13 @@ def begin(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime
         timestamp = timestamp or huey._get_timestamp()
     revoked, forget = _revoked(huey, claimed, timestamp) if claimed.revokes else (False, ())
     if revoked:
-        log.warning("Task %s was revoked, not executing", task, extra=job_extra(claimed_job(claimed)))
+        log.warning("Task %s was revoked, not executing", task, extra=claim_extra(claimed))
         return not_run(huey, claimed, task, State.CANCELLED, "revoked", S.SIGNAL_REVOKED, forget)
     if claimed.cancelling is not None:
-        log.info("Task %s was cancelled, not executing.", task, extra=job_extra(claimed_job(claimed)))
+        log.info("Task %s was cancelled, not executing.", task, extra=claim_extra(claimed))
         return not_run(huey, claimed, task, State.CANCELLED, claimed.cancelling, S.SIGNAL_CANCELED, forget)
     if timestamp is not None and task.expires_resolved and task.expires_resolved < timestamp:
-        log.info("Task %s expired, not executing.", task, extra=job_extra(claimed_job(claimed)))
+        log.info("Task %s expired, not executing.", task, extra=claim_extra(claimed))
         reason = f"expired at {task.expires_resolved}"
         return not_run(huey, claimed, task, State.EXPIRED, reason, S.SIGNAL_EXPIRED, forget)
     huey._emit(S.SIGNAL_EXECUTING, task)

@@ -12,7 +12,7 @@ from nephew.backends.records import Claimed
 from nephew.endings import Finished
 from nephew.errors import NephewError
 from nephew.job import State
-from nephew.logs import job_extra
+from nephew.logs import claim_extra
 from nephew.message import decode
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Expiry:
             task = decode(self.huey, claimed)
         except NephewError as error:
             return endings.unreadable(claimed, error)  # who can read it ends it with its pipeline
-        log.info("Task %s expired while it was waiting.", task, extra=job_extra(endings.claimed_job(claimed)))
+        log.info("Task %s expired while it was waiting.", task, extra=claim_extra(claimed))
         reason = f"expired at {clock.aware(claimed.expires_at):%Y-%m-%d %H:%M:%S} UTC"
         try:
             return endings.not_run(self.huey, claimed, task, State.EXPIRED, reason, S.SIGNAL_EXPIRED, (task.revoke_id,))

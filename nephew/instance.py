@@ -6,14 +6,11 @@ should not load it.
 
 from __future__ import annotations
 
-import atexit
 import datetime as dt
 import inspect
 import logging
 import os
-import threading
-import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack, cast
 
@@ -25,16 +22,17 @@ from huey.api import Task as HueyTask
 from nephew import clock, message
 from nephew.backends.contract import Backend
 from nephew.codec import Codec
-from nephew.errors import BackendError, ConfigError, NephewError
+from nephew.errors import ConfigError, NephewError
 from nephew.intake import Intake
-from nephew.job import AttemptLog, Job, State, new_id
-from nephew.message import options_of
+from nephew.job import new_id
+from nephew.membership import Membership
 from nephew.middleware import parsed
 from nephew.opening import beside_caller, open_backend
+from nephew.operations import Operations
 from nephew.options import Given
 from nephew.result import Result
 from nephew.schedules import Schedule, as_schedule
-from nephew.settings import InstanceOptions, Keep, Settings
+from nephew.settings import InstanceOptions, Settings
 from nephew.settings import names as setting_names
 from nephew.storage import Storage
 from nephew.task import Task
@@ -42,14 +40,11 @@ from nephew.task import Task
 if TYPE_CHECKING:
     from peewee import Database
 
-    from nephew.backends.records import WorkerRecord
     from nephew.caller import Caller
     from nephew.consumer import Consumer
     from nephew.endings import Finished
-    from nephew.inspection import Inspection
     from nephew.ledger import Entry
     from nephew.locks import Lock, TaskLock
-    from nephew.worker import Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,7 +59,7 @@ _HUEYS = frozenset(inspect.signature(Huey.__init__).parameters) - {
 }
 
 
-class Nephew(Huey):
+class Nephew(Operations, Membership, Huey):
     """A queue of durable jobs, and the decorators that make functions into tasks.
 
     It is a `huey.Huey`: what Huey's documentation shows works, started by the stock `huey_consumer`.
@@ -103,17 +98,11 @@ class Nephew(Huey):
         self.settings = Settings.load(os.environ, given)
         self._place = (url, database, database_url, beside_caller())
         self._backends: dict[bool, Backend] = {}
-        self._opening = threading.RLock()
-        self._workers: dict[bool, Worker] = {}
-        self._consuming = False
-        self.interrupting = False
+        self.take_part()
         hueys.setdefault("serializer", Codec())
         super().__init__(name, **hueys)
         if not _is_not_yet_said(database):
             self._backend_for(self._in_memory())
-        _sign_off_at_exit(self)
-        if hasattr(os, "register_at_fork"):
-            _forget_in_children(self)
 
     # -- wiring -------------------------------------------------------------------------------------
     def _in_memory(self) -> bool:
@@ -289,155 +278,6 @@ class Nephew(Huey):
         """Whether a KeyboardInterrupt in a job means that its worker must end."""
         return self.interrupting or not self._consuming
 
-    # -- looking and steering -----------------------------------------------------------------------
-    @property
-    def inspection(self) -> Inspection:
-        """Questions about jobs and workers."""
-        from nephew.inspection import Inspection
-
-        return Inspection(self)
-
-    def job(self, job_id: str) -> Job | None:
-        """The record of a job; None when there is none."""
-        return self.inspection.job(job_id)
-
-    def jobs(
-        self,
-        state: str | State | tuple[str, ...] | list[str] | None = None,
-        task: str | None = None,
-        queue: str | None = None,
-        limit: int | None = 100,
-        *,
-        tag: str | None = None,
-        error: str | None = None,
-        older_than: float | dt.timedelta | None = None,
-        newer_than: float | dt.timedelta | None = None,
-    ) -> list[Job]:
-        """Records of jobs, the latest first, as a list has them (see `Job`).
-
-        :param state: one state, or several.
-        :param task: the task's stored name, or its last part if only one task is called so.
-        :param queue: the queue's name.
-        :param limit: at most so many; None: all.
-        :param tag: a tag that they have.
-        :param error: a fingerprint, or a text in their error, to the letter.
-        :param older_than: enqueued longer ago than this (seconds).
-        :param newer_than: enqueued less long ago than this (seconds).
-        :raises ConfigError: for a state that there is none of.
-        """
-        return self.inspection.jobs(
-            limit,
-            state=state,
-            task=task,
-            queue=queue,
-            tag=tag,
-            error=error,
-            older_than=older_than,
-            newer_than=newer_than,
-        )
-
-    def logs(self, job_id: str) -> list[AttemptLog]:
-        """What a job's function has logged, attempt by attempt."""
-        return self.inspection.logs(job_id)
-
-    def workers(self) -> list[WorkerRecord]:
-        """The consumers' workers that are alive."""
-        return self.inspection.workers()
-
-    def cancel(self, job_id: str, reason: str = "cancelled by request") -> bool:
-        """End a waiting job, with its pipeline, its chord member and its unique key.
-
-        :returns: False when it is being run, has ended, or there is none.
-        """
-        return self.caller.cancel(job_id, reason)
-
-    def retry(self, job_id: str) -> bool:
-        """Put an ended or parked job back into the queue, its earlier attempts kept in the record.
-
-        :returns: False when it is waiting or running, another job has taken its unique key, it is the callback
-            of a chord and has succeeded, or there is none.
-        """
-        return bool(self.backend.unpark(ids=[job_id])) or self.backend.requeue(job_id)
-
-    def rerun(self, job_id: str) -> Result[Any]:
-        """Enqueue a job's call once more, as a new job; the old one stays as it is.
-
-        :returns: the new job's handle.
-        :raises JobNotFound: when there is no such job.
-        :raises NephewError: when it cannot be called again here: its task is unknown, or it is the callback of a chord.
-        """
-        from nephew.copies import copy_of
-
-        return self.intake.again(copy_of(self, job_id), job_id)
-
-    def delete_jobs(self, *job_ids: str) -> int:
-        """Delete ended or parked jobs with all that belongs to them; how many. Others are left as they are."""
-        return self.backend.delete_jobs(job_ids, ended=True)
-
-    def change(
-        self,
-        job_id: str,
-        *,
-        priority: float | None = None,
-        queue: str | None = None,
-        delay: float | None = None,
-        eta: dt.datetime | None = None,
-        expires: float | dt.timedelta | dt.datetime | None = None,
-    ) -> bool:
-        """Change a job that waits, and that no worker holds. What is not given stays as it is.
-
-        :param priority: the higher, the earlier.
-        :param queue: the queue that it waits in from now on.
-        :param delay: run it so many seconds from now; 0: now.
-        :param eta: run it then; a naive datetime is in UTC, unless the instance has `utc=False`.
-        :param expires: do not run it any more then, or so many seconds from now; `math.inf`: it never expires.
-        :returns: False when it is held by a worker, has ended, is parked, or there is none.
-        :raises NephewError: when a value cannot be used, or none is given.
-        """
-        from nephew.changing import change_of
-
-        changed = self.backend.change(job_id, change_of(self, priority, queue, delay, eta, expires))
-        if changed and self._immediate:
-            self.caller.run([job_id])
-        return changed
-
-    def run_now(self, job_id: str) -> bool:
-        """Let a job that waits for its time run as soon as a worker is free, behind those that wait already.
-
-        :returns: False when it is held by a worker, has ended, is parked, or there is none.
-        """
-        return self.change(job_id, delay=0)
-
-    def prune(self, keep: Mapping[str, Keep | float | str] | None = None, *, dry_run: bool = False) -> dict[State, int]:
-        """Delete the records of ended jobs that are not kept any longer; consumers do so by themselves.
-
-        :param keep: by state, which are kept, as in the settings (`{"failed": "30d, 1000 jobs"}`); a state that is
-            not named keeps all. None: as the settings say.
-        :param dry_run: only count.
-        :returns: how many jobs of each state.
-        :raises ConfigError: for a state that does not end a job, or what cannot be read.
-        """
-        from nephew.pruning import Pruner
-
-        pruner = Pruner(self, keep)
-        return pruner.count() if dry_run else pruner.run()
-
-    def unpark_known(self, reason: str = "") -> int:
-        """Put parked jobs whose task is registered here back into the queue; how many.
-
-        :param reason: only those whose reason begins with this.
-        """
-        count = self.backend.unpark(tasks=list(self._registry._registry), reason=reason)
-        if count:
-            log.info("%d parked jobs can run here and are back in the queue.", count)
-        return count
-
-    def max_crashes(self, task: str) -> int:
-        """How often jobs of a task may take their worker down."""
-        known = self._registry._registry.get(task)
-        options = None if known is None else options_of(known)
-        return self.settings.max_crashes if not options or not options.max_crashes else options.max_crashes
-
     # -- locks --------------------------------------------------------------------------------------
     def lock(self, name: str, ttl: float = 60.0, wait: float | None = 5.0) -> Lock:
         """A lock with an owner; see `nephew.locks.Lock`."""
@@ -460,70 +300,7 @@ class Nephew(Huey):
         known = {key.split(".lock.", 1)[-1] for key in self._locks} | {name.strip() for name in names}
         return {name for name in known if self.backend.release_lock(name, None)}
 
-    # -- processes ----------------------------------------------------------------------------------
-    @property
-    def worker(self) -> Worker:
-        """This process as a worker; registered when it first claims."""
-        from nephew.worker import Worker
-
-        memory = self._in_memory()
-        worker = self._workers.get(memory)
-        if worker is None:
-            with self._opening:
-                worker = self._workers.setdefault(memory, Worker(self))
-        return worker
-
-    def adopt_worker(self, worker: Worker) -> None:
-        """The consumer's worker stands for this process from now on."""
-        earlier = self._workers.get(False)
-        self._workers[False] = worker
-        if earlier is not None and earlier is not worker:
-            earlier.retire()
-
-    def start_consuming(self) -> None:
-        """A consumer begins in this process."""
-        self._consuming, self.interrupting = True, False
-
-    def stop_consuming(self) -> None:
-        """The consumer has ended: sign off and close."""
-        self._consuming = False
-        self.sign_off()
-        self.backend.close()
-
-    def sign_off(self) -> None:
-        """Take this process's registration back, if the store can be reached."""
-        workers, self._workers = self._workers, {}
-        for worker in workers.values():
-            try:
-                worker.retire()
-            except BackendError as error:
-                log.warning("Could not sign off (%s); another consumer will.", error)
-
-    def prepare_store(self) -> None:
-        """Have the tables ready before workers start.
-
-        :raises ConfigError: when the store can never be used as it is.
-        :raises BackendError: when it cannot be reached now.
-        """
-        self.backend.schema()
-        if self.settings.auto_migrate or not self.backend.heartbeats:
-            self.backend.migrate()
-
-    def close_before_fork(self) -> None:
-        """Hold nothing open that a child would share."""
-        self.sign_off()
-        self.backend.close()
-
-    def forked(self) -> None:
-        """In a fork's child: what the parent holds is the parent's."""
-        from nephew import presence
-
-        self._workers = {}
-        self._opening = threading.RLock()
-        presence.forget_inherited()
-        for backend in self._backends.values():
-            backend.forget_connections()
-
+    # -- transactions -------------------------------------------------------------------------------
     def refuse_open_transaction(self, job_id: str) -> None:
         """Refuse to wait for a job that the caller's own open transaction may hold back."""
         if self.backend.in_transaction():
@@ -577,30 +354,6 @@ def _is_not_yet_said(database: Any) -> bool:
     """Whether a Peewee database or proxy will learn later what it stands for."""
     actual = getattr(database, "obj", database)
     return database is not None and (actual is None or bool(getattr(actual, "deferred", False)))
-
-
-def _sign_off_at_exit(huey: Nephew) -> None:
-    """A program that claimed jobs by hand leaves no registration behind."""
-    reference = weakref.ref(huey)
-
-    def sign_off() -> None:
-        instance = reference()
-        if instance is not None:
-            instance.sign_off()
-
-    atexit.register(sign_off)
-
-
-def _forget_in_children(huey: Nephew) -> None:
-    """A child that a user's program forks must not use its parent's connections."""
-    reference = weakref.ref(huey)
-
-    def forget() -> None:
-        instance = reference()
-        if instance is not None:
-            instance.forked()
-
-    os.register_at_fork(after_in_child=forget)
 
 
 __all__ = ["Nephew", "PeriodicTask"]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from nephew.backends.records import Claimed
 from nephew.current import running
 from nephew.journal import message_of
 from nephew.redaction import Secrets, hidden
@@ -149,6 +150,16 @@ def job_extra(job: Any) -> dict[str, Any]:
     """The `extra` of a log record about `job`: what it has of id, task, attempt and queue; None: nothing."""
     found = {key: getattr(job, attribute, None) for key, attribute in JOB_KEYS.items()}
     return {key: value for key, value in found.items() if value is not None}
+
+
+def claim_extra(claimed: Claimed) -> dict[str, Any]:
+    """The `extra` of a log record about a claimed job."""
+    return {
+        "job_id": claimed.id,
+        "task": claimed.task,
+        "attempt": claimed.attempts + 1,
+        "queue": claimed.queue,
+    }
 
 
 def start_line(

@@ -96,6 +96,7 @@ class AtMostOnce(Middleware):
         """Write down that it is begun, then run it."""
         if not job.begin_once():
             raise NotBegun(f"job {job.id} was taken over before it was begun")
+        job.calling.retries = 0  # a call may have brought some
         return call_next(job)
 
 

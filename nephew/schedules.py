@@ -10,11 +10,9 @@ to UTC is made here, because cronsim 2.8, given a zone, loses ticks where the cl
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import itertools
 import math
-import zoneinfo
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +23,7 @@ from cronsim import CronSim, CronSimError
 from huey import crontab
 
 from nephew import clock
+from nephew.cronfields import MACROS, what_is_wrong, zone_name
 from nephew.errors import ConfigError
 from nephew.wallclock import first_instant, offset_at, offset_change
 
@@ -36,25 +35,6 @@ MINUTE = timedelta(minutes=1)
 SHORTEST = timedelta(milliseconds=100)
 #: How many minutes ahead `Asked.next_after` asks before it gives up: 366 days, about a second of work.
 HORIZON_MINUTES = 366 * 24 * 60
-
-MACROS = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-}
-
-#: The fields of a cron expression by cronsim's names, and what each may be.
-FIELDS = {
-    "second": "0-59",
-    "minute": "0-59",
-    "hour": "0-23",
-    "day-of-month": "1-31, L (last day) or LW (last weekday)",
-    "month": "1-12 or JAN-DEC",
-    "day-of-week": "0-7 or SUN-SAT, also 5L (last Friday) or MON#2 (second Monday)",
-}
 
 
 @runtime_checkable
@@ -105,7 +85,7 @@ class Cron:
         try:
             CronSim(self._fields, EPOCH)
         except (CronSimError, ValueError) as error:
-            raise ConfigError(_what_is_wrong(self.expression, self._fields, str(error))) from error
+            raise ConfigError(what_is_wrong(self.expression, self._fields, str(error))) from error
 
     def __repr__(self) -> str:
         zone = "" if self.tz is None else f', tz="{self.tz}"'
@@ -265,7 +245,7 @@ def cron(expression: str, tz: str | ZoneInfo | None = None) -> Cron:
     """
     if not isinstance(expression, str):
         raise ConfigError(f'cron(): expected an expression such as "0 2 * * *", got {expression!r}')
-    return Cron(" ".join(expression.split()), None if tz is None else _zone_name(tz))
+    return Cron(" ".join(expression.split()), None if tz is None else zone_name(tz))
 
 
 def every(
@@ -352,49 +332,6 @@ def _minutes_after(moment: datetime) -> Iterator[datetime]:
     while True:
         minute += MINUTE
         yield minute
-
-
-def _zone_name(tz: Any) -> str:
-    name = tz.key if isinstance(tz, ZoneInfo) else tz
-    if not isinstance(name, str):
-        raise ConfigError(f'cron(): expected tz to be a zone with a name, as "Europe/Berlin", got {tz!r}')
-    try:
-        return ZoneInfo(name).key
-    except (KeyError, ValueError, OSError) as error:  # OSError: the name of a folder, "Europe"
-        known = zoneinfo.available_timezones()
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        missing = "" if known else "; this machine knows no zones, install the package tzdata"
-        raise ConfigError(
-            f'cron(): expected tz to be a time zone, as "Europe/Berlin", got {name!r}{hint}{missing}'
-        ) from error
-
-
-def _what_is_wrong(expression: str, fields: str, problem: str) -> str:
-    where = f'cron("{expression}"): '
-    if expression.startswith("@"):
-        return f"{where}expected one of {' '.join(MACROS)}, got {expression}"
-    values = fields.split()
-    if len(values) != 6:
-        return (
-            f"{where}expected 5 fields (minute, hour, day-of-month, month, day-of-week) "
-            f"or 6 with seconds first, got {len(values)}"
-        )
-    name = problem.removeprefix("Bad ")
-    by_name = dict(zip(FIELDS, values, strict=True))
-    if name not in by_name:
-        return f"{where}{problem}"
-    if name == "day-of-month" and _is_usable(f"0 0 {by_name[name]} * *"):
-        return f"{where}expected a day that month {by_name['month']} has, got {by_name[name]}"
-    return f"{where}expected {name} to be {FIELDS[name]}, *, a list 1,2, a range 1-5 or a step */2, got {by_name[name]}"
-
-
-def _is_usable(expression: str) -> bool:
-    try:
-        CronSim(expression, EPOCH)
-    except (CronSimError, ValueError):
-        return False
-    return True
 
 
 def _period(units: dict[str, float]) -> timedelta:

@@ -14,8 +14,8 @@ from huey.api import Task
 from huey.exceptions import CancelExecution
 
 from nephew import Nephew, lane
-from nephew.job import ENDED, TRANSITIONS, WAITING, State
 from nephew.expiry import Expiry
+from nephew.job import ENDED, TRANSITIONS, WAITING, State
 from nephew.keeper import Keeper
 from nephew.lane import Lane
 from nephew.recovery import Reaper
@@ -225,14 +225,15 @@ def steered(walk: Walk) -> None:
 def expired_while_waiting(walk: Walk) -> None:
     """Found by the scheduler of a consumer that knows their task, and of one that does not."""
     for huey, expected in ((walk.huey, "expired"), (walk.blind, "parked")):
-        queued, scheduled, retrying = walk.call(), walk.call(), walk.call(retries=1, retry_delay=HOUR)
+        retrying = walk.call(retries=1, retry_delay=HOUR)
+        walk.step(walk.fail)
+        queued, scheduled = walk.call(), walk.call()
         for task in (queued, scheduled):
             assert walk.huey.change(task.id, delay=HOUR)
         assert walk.huey.run_now(queued.id)
-        walk.step(walk.fail)
         for task in (queued, scheduled, retrying):
             assert walk.huey.change(task.id, expires=0)
-        eventually(lambda: len(walk.huey.backend.expired()) == 3)  # noqa: B023
+        eventually(lambda: len(walk.huey.backend.expired()) == 3)
         Expiry(huey).step()
         found = {walk.huey.job(task.id).state for task in (queued, scheduled, retrying)}  # type: ignore[union-attr]
         assert found == {expected}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from peewee import Database
 
 from nephew.backends.contract import Backend, Watcher
-from nephew.backends.sql.dialects import Dialect, dialect_of, open_url
+from nephew.backends.sql.dialects import Dialect
 from nephew.backends.sql.locks import Locks
 from nephew.backends.sql.pruning import Pruning
 from nephew.backends.sql.transactions import Transactions
+from nephew.backends.sql.urls import dialect_of, open_url
 from nephew.backends.sql.waiting import Waiting
 from nephew.backends.sql.workers import Workers
 
