@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("huey.nephew.pruning")
 
 #: How long (seconds) a step that deletes should take, and what share of the time steps may take when nobody waits.
-STEP_SECONDS = 0.01
+STEP_SECONDS = 0.005
 SHARE = 1 / 3
 #: How many rows a step looks at, and the fewest that it deletes where that takes long.
 LOOK, FEWEST = 2000, 250

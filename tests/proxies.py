@@ -38,7 +38,7 @@ def pgbouncer(server: PostgresServer) -> Iterator[str]:
     log = server.folder / "pgbouncer.log"
     with log.open("wb") as said:
         process = subprocess.Popen(
-            [program, settings], stdin=subprocess.DEVNULL, stdout=said, stderr=said, **server._as_account()
+            [program, settings], stdin=subprocess.DEVNULL, stdout=said, stderr=said, **server.options()
         )
     try:
         eventually(lambda: "process up" in log.read_text())

@@ -42,19 +42,17 @@ class ServerError(Exception):
     """A server needed by the tests could not be found or started."""
 
 
-class PostgresServer:
-    """A PostgreSQL of our own, with the same port and data from its first `start()` until `remove()`."""
+class Server:
+    """A server of our own, on the same port from its first `start()` until `remove()`."""
 
-    def __init__(self, binaries: Path | None = None) -> None:
-        self.account = _unprivileged_account()
-        self.folder = _folder_for(self.account)
-        self.binaries = _reachable(binaries or find_postgres(), self.account, self.folder)
+    #: What people call it, and what its log says when somebody else has its port.
+    title = ""
+    port_taken = ""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return self._url_of(DATABASE)
 
     @property
     def pid(self) -> int:
@@ -66,17 +64,21 @@ class PostgresServer:
         """Start on the port of before; the first time on a free one, which another program may take first."""
         if self.port:
             self._start()
-        else:
-            self._run("initdb", "--pgdata=data", f"--username={USER}", *INITDB_OPTIONS)
-            self._start_on_free_port()
-            with psycopg.connect(self._url_of("postgres"), autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {DATABASE}")
+            return
+        for attempts_left in reversed(range(5)):
+            self.port = _free_port()
+            try:
+                self._start()
+                break
+            except ServerError:
+                if not attempts_left or self.port_taken not in self.log():
+                    raise
 
-    def stop(self, immediate: bool = False) -> None:
-        """Stop it, ending its connections. After an `immediate` stop it has to recover, as after a crash."""
+    def stop(self, signum: int = signal.SIGINT) -> None:
+        """Stop it, ending its connections."""
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
+        self._process.send_signal(signum)
         try:
             self._process.wait(STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -97,17 +99,72 @@ class PostgresServer:
         path = self.folder / "server.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def _start_on_free_port(self) -> None:
-        for attempts_left in reversed(range(5)):
-            self.port = _free_port()
-            try:
-                self._start()
-                break
-            except ServerError:
-                if not attempts_left or "could not bind" not in self.log():
-                    raise
+    def command(self) -> list[str | Path]:
+        """What is run on `port`."""
+        raise NotImplementedError
+
+    def assert_answers(self) -> None:
+        """:raises AssertionError: as long as it does not."""
+        raise NotImplementedError
+
+    def options(self) -> dict[str, Any]:
+        """Where and as whom its programs run."""
+        return {"cwd": self.folder, "env": _environment()}
 
     def _start(self) -> None:
+        with open(self.folder / "server.log", "wb") as log:
+            self._process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the tests, which then stop the server
+                preexec_fn=_end_with_the_tests,
+                **self.options(),
+            )
+        try:
+            eventually(self._assert_ready, START_TIMEOUT_SECONDS)
+        except AssertionError as error:
+            self.stop(signal.SIGQUIT)
+            raise ServerError(f"{self.title} did not start: {error}\n{self.log()}") from error
+
+    def _assert_ready(self) -> None:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise ServerError(f"{self.title} ended with exit code {self._process.returncode}:\n{self.log()}")
+        self.assert_answers()
+
+
+class PostgresServer(Server):
+    """A PostgreSQL, which keeps its data until `remove()`."""
+
+    title = "PostgreSQL"
+    port_taken = "could not bind"
+
+    def __init__(self, binaries: Path | None = None) -> None:
+        self.account = _unprivileged_account()
+        super().__init__(_folder_for(self.account))
+        self.binaries = _reachable(binaries or find_postgres(), self.account, self.folder)
+
+    @property
+    def url(self) -> str:
+        return self._url_of(DATABASE)
+
+    def start(self) -> None:
+        """Start it; the first time with an empty database."""
+        is_new = not self.port
+        if is_new:
+            self._run("initdb", "--pgdata=data", f"--username={USER}", *INITDB_OPTIONS)
+        super().start()
+        if is_new:
+            with psycopg.connect(self._url_of("postgres"), autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+
+    def crash(self) -> None:
+        """Stop it so that it has to recover, as after a crash."""
+        self.stop(signal.SIGQUIT)
+
+    def command(self) -> list[str | Path]:
         settings = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
@@ -115,123 +172,52 @@ class PostgresServer:
             "max_connections": 200,
         }
         arguments = [f"-c{name}={value}" for name, value in settings.items()]
-        with open(self.folder / "server.log", "wb") as log:
-            self._process = subprocess.Popen(
-                [self.binaries / "postgres", "-D", self.folder / "data", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for the tests, which then stop the server
-                preexec_fn=_end_with_the_tests,
-                **self._as_account(),
-            )
-        try:
-            eventually(self._assert_ready, START_TIMEOUT_SECONDS)
-        except AssertionError as error:
-            self.stop(immediate=True)
-            raise ServerError(f"PostgreSQL did not start: {error}\n{self.log()}") from error
+        return [self.binaries / "postgres", "-D", self.folder / "data", *arguments]
 
-    def _assert_ready(self) -> None:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise ServerError(f"PostgreSQL ended with exit code {self._process.returncode}:\n{self.log()}")
+    def assert_answers(self) -> None:
         try:
             psycopg.connect(self._url_of("postgres"), connect_timeout=5).close()
         except psycopg.OperationalError as error:
             raise AssertionError(str(error)) from error
 
+    def options(self) -> dict[str, Any]:
+        if not self.account:
+            return super().options()
+        return super().options() | {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
+
     def _url_of(self, database: str) -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
 
     def _run(self, program: str, *arguments: str) -> None:
-        done = subprocess.run(
-            [self.binaries / program, *arguments], capture_output=True, text=True, **self._as_account()
-        )
+        done = subprocess.run([self.binaries / program, *arguments], capture_output=True, text=True, **self.options())
         if done.returncode:
             raise ServerError(f"{program} failed:\n{done.stdout}{done.stderr}")
 
-    def _as_account(self) -> dict[str, Any]:
-        """Where and as whom its programs run."""
-        options: dict[str, Any] = {"cwd": self.folder, "env": _environment()}
-        if self.account:
-            options |= {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
-        return options
 
+class RedisServer(Server):
+    """A Redis, which keeps nothing when it ends."""
 
-class RedisServer:
-    """A Redis of our own, which keeps nothing when it ends."""
+    title = "Redis"
+    port_taken = "Address already in use"
 
     def __init__(self, program: Path | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="nephew-"))
+        super().__init__(Path(tempfile.mkdtemp(prefix="nephew-")))
         self.program = program or find_redis()
-        self.port = 0
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
-        """Start on a free port, which another program may take first."""
-        for attempts_left in reversed(range(5)):
-            self.port = _free_port()
-            try:
-                self._start()
-                break
-            except ServerError:
-                if not attempts_left or "Address already in use" not in self.log():
-                    raise
-
-    def stop(self) -> None:
-        """Stop it, ending its connections."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-
-    def remove(self) -> None:
-        """Stop it and delete its folder."""
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def log(self) -> str:
-        path = self.folder / "server.log"
-        return path.read_text(errors="replace") if path.exists() else ""
-
-    def _start(self) -> None:
+    def command(self) -> list[str | Path]:
         settings = {
             "port": str(self.port),
             "bind": "127.0.0.1",
             "save": "",
             "set-proc-title": "no",  # its title would be written over its environment, and so over our mark
         }
-        arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
-        with open(self.folder / "server.log", "wb") as log:
-            self._process = subprocess.Popen(
-                [self.program, *arguments],
-                cwd=self.folder,
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for the tests, which then stop the server
-                preexec_fn=_end_with_the_tests,
-            )
-        try:
-            eventually(self._assert_ready, START_TIMEOUT_SECONDS)
-        except AssertionError as error:
-            self.stop()
-            raise ServerError(f"Redis did not start: {error}\n{self.log()}") from error
+        return [self.program, *(word for name, value in settings.items() for word in (f"--{name}", value))]
 
-    def _assert_ready(self) -> None:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise ServerError(f"Redis ended with exit code {self._process.returncode}:\n{self.log()}")
+    def assert_answers(self) -> None:
         try:
             with redis.Redis.from_url(self.url, socket_connect_timeout=5) as client:
                 client.ping()

@@ -39,7 +39,7 @@ def test_jobs_that_run_while_postgres_is_away_are_settled_when_it_is_back(
         bench.await_run("began", f"running-{number}")
     bench.huey.backend.close()
 
-    postgres.stop(immediate=True)
+    postgres.crash()
     stopped = time.monotonic()
     try:
         eventually(lambda: time.monotonic() - stopped > (60 if long else 5), 70)
