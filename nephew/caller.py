@@ -18,6 +18,7 @@ from nephew.endings import Finished
 from nephew.errors import NephewError, ShutDown
 from nephew.job import State
 from nephew.message import decode, new_job
+from nephew.shield import my_shield
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -53,6 +54,10 @@ class Caller:
 
     def execute(self, task: HueyTask, moment: dt.datetime) -> Any:
         """Run a job, claimed or never enqueued, and settle it; what its function returned."""
+        with my_shield():  # what stops a job that calls this must not leave the other one claimed
+            return self._execute(task, moment)
+
+    def _execute(self, task: HueyTask, moment: dt.datetime) -> Any:
         claimed = self._claim_of(task)
         if self.huey.ready_to_run(task, moment):
             return self._perform(claimed, task, moment)
@@ -67,14 +72,16 @@ class Caller:
             row = self.huey.backend.row(job_id)
             if row is None or row.state != State.QUEUED:
                 continue  # it waits for its time
-            for claimed in self.huey.worker.claim(self.huey.worker.next_claim(), 1, ids=[job_id]):
-                self._perform(claimed, decode(self.huey, claimed), self.huey._get_timestamp())
+            with my_shield():
+                for claimed in self.huey.worker.claim(self.huey.worker.next_claim(), 1, ids=[job_id]):
+                    self._perform(claimed, decode(self.huey, claimed), self.huey._get_timestamp())
 
     def cancel(self, job_id: str, reason: str) -> bool:
         """End a waiting job, or have the worker that holds it stop it; False when it has ended."""
         # Between the two questions a worker may have taken it, or given it back.
         steps = (self._end_waiting, self.huey.backend.ask_to_stop, self._end_waiting)
-        return any(step(job_id, reason) for step in steps)
+        with my_shield():  # what stops a job that calls this must not leave the other one claimed
+            return any(step(job_id, reason) for step in steps)
 
     def _end_waiting(self, job_id: str, reason: str) -> bool:
         for claimed in self.huey.worker.claim(self.huey.worker.next_claim(), 1, ids=[job_id]):

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 #: Says of an expiry that there is none.
 NEVER = math.inf
-#: The last moment (epoch seconds) that a datetime can tell in every time zone.
-LATEST = dt.datetime(9999, 12, 30, tzinfo=dt.UTC).timestamp()
 
 
 def change_of(
@@ -68,6 +66,6 @@ def _moment(huey: Nephew, name: str, given: float | dt.timedelta | dt.datetime |
         raise NephewError(f"expected eta to be a datetime, got {given!r}; seconds are given as delay")
     seconds = _number(name, given.total_seconds() if isinstance(given, dt.timedelta) else given)
     moment = huey.backend.now() + seconds
-    if seconds < 0 or moment > LATEST:
+    if seconds < 0 or moment > clock.LATEST:
         raise NephewError(f"expected {name} to be 0 seconds or more, before the year 10000, got {given!r}")
     return moment

@@ -12,6 +12,9 @@ Clock = Callable[[], float]
 
 now: Clock = time.time
 
+#: The last moment (epoch seconds) that a datetime can tell in every time zone.
+LATEST = dt.datetime(9999, 12, 30, tzinfo=dt.UTC).timestamp()
+
 #: Seconds of the units in which people write durations.
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
@@ -38,15 +41,18 @@ def aware(epoch: float | None) -> dt.datetime | None:
 
 
 def to_epoch(moment: dt.datetime | None, utc: bool = True) -> float | None:
-    """Epoch seconds of a datetime; a naive one is UTC when `utc`, else local time, as Huey keeps them."""
+    """Epoch seconds of a datetime; a naive one is UTC when `utc`, else local time, as Huey keeps them.
+
+    What is earlier than 1970 or later than `LATEST` means that.
+    """
     if moment is None:
         return None
     if moment.tzinfo is None and utc:
         moment = moment.replace(tzinfo=dt.UTC)
     try:
-        return moment.timestamp()
+        return min(max(moment.timestamp(), 0.0), LATEST)
     except (OverflowError, OSError, ValueError):  # year 1 or 9999 in a zone beside UTC
-        return 0.0 if moment.year < 1970 else 2.0**40
+        return 0.0 if moment.year < 1970 else LATEST
 
 
 def to_naive(epoch: float, utc: bool = True) -> dt.datetime:

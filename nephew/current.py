@@ -48,6 +48,7 @@ class Running:
         "calling",
         "cancelling",
         "entered",
+        "holds",
         "id",
         "log",
         "log_lines",
@@ -79,6 +80,8 @@ class Running:
         self.cancelling: str | None = None
         #: What its code was struck with.
         self.stopped: BaseException | None = None
+        #: The locks that its code has taken and not released yet.
+        self.holds: list[Any] = []
         #: The transaction that it runs in, if it is transactional.
         self.transaction: Transaction | None = None
         #: What must not be seen of its arguments.

@@ -21,7 +21,7 @@ from huey.exceptions import CancelExecution
 from nephew import current, transactional
 from nephew.backends.records import Claimed, Transaction
 from nephew.endings import Finished, Ran, broken, finish, given_back, not_run, with_log
-from nephew.errors import JobCancelled, NotBegun, ShutDown
+from nephew.errors import JobCancelled, NephewError, NotBegun, ShutDown
 from nephew.job import State
 from nephew.logs import claim_extra
 from nephew.message import options_of
@@ -169,8 +169,19 @@ def run(huey: Nephew, task: HueyTask, running: current.Running) -> Ran:
         _heed_interrupt(huey, error)
         caught = error
     finally:
+        if running.stopped is not None:
+            _let_go(running)
         current.running.reset(token)
     return Ran(value, _meant(running, caught), started_at, started_at + (time.monotonic() - start))
+
+
+def _let_go(running: current.Running) -> None:
+    """Release what a job still holds: it may have been stopped before its code could see to that."""
+    for lock in reversed(running.holds.copy()):
+        try:
+            lock.release()
+        except NephewError as error:
+            log.warning("Job %s was stopped and its lock %s not released: %s", running.id, lock.name, error)
 
 
 def _chain_of(task: HueyTask) -> Run:

@@ -204,7 +204,6 @@ class Lane:
             begun = self.huey.backend.begin_once(self.worker.number, claimed.seq, claimed.claim, since)
         except BackendError as error:
             raise NotBegun(str(error)) from error
-        self.marked = True
         self._begun_once = job.calling if begun else None
         return begun
 

@@ -18,6 +18,7 @@ from huey.exceptions import TaskLockedException
 from nephew.backends.records import LockRow
 from nephew.current import running
 from nephew.errors import BackendError, LockLost, LockNotAcquired, NephewError, NotBegun
+from nephew.shield import my_shield
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -59,18 +60,11 @@ class Lock:
         :raises LockNotAcquired: when somebody else still holds it after `wait` seconds.
         """
         owner = uuid.uuid4().hex
-        fence = self._wait_for(owner)
-        renewal = _Renewal(self, owner)
-        self._stack().append((owner, fence, renewal))
-        renewal.start()
-        return fence
-
-    def _wait_for(self, owner: str) -> int:
         label = f"{socket.gethostname()}:{os.getpid()}:{threading.current_thread().name}"
         deadline = None if self.patience is None else time.monotonic() + self.patience
         pause = PAUSES[0]
         while True:
-            fence = self.huey.backend.acquire_lock(self.name, owner, label, self.ttl)
+            fence = self._take(owner, label)
             if fence is not None:
                 return fence
             left = None if deadline is None else deadline - time.monotonic()
@@ -78,6 +72,19 @@ class Lock:
                 raise LockNotAcquired(self._refusal())
             time.sleep(pause if left is None else min(pause, left))
             pause = min(pause * 1.5, PAUSES[1])
+
+    def _take(self, owner: str, label: str) -> int | None:
+        """Take it if it is free; what stops a job meanwhile finds it noted that the job holds it."""
+        with my_shield():
+            fence = self.huey.backend.acquire_lock(self.name, owner, label, self.ttl)
+            if fence is not None:
+                renewal = _Renewal(self, owner)
+                self._stack().append((owner, fence, renewal))
+                job = running.get()
+                if job is not None:
+                    job.holds.append(self)
+                renewal.start()
+        return fence
 
     def _refusal(self) -> str:
         holder = self.holder()
@@ -91,9 +98,14 @@ class Lock:
         """
         if not self._stack():
             raise NephewError(f"lock {self.name!r} is not held here")
-        owner, _, renewal = self._stack().pop()
-        renewal.stop()
-        if not self.huey.backend.release_lock(self.name, owner):
+        with my_shield():
+            owner, _, renewal = self._stack().pop()
+            job = running.get()
+            if job is not None and self in job.holds:
+                job.holds.remove(self)
+            renewal.stop()
+            released = self.huey.backend.release_lock(self.name, owner)
+        if not released:
             raise LockLost(f"lock {self.name} was lost before it was released; it expired or was broken")
 
     def holder(self) -> LockRow | None:

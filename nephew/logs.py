@@ -58,8 +58,8 @@ def _hide(record: logging.LogRecord, secrets: Secrets) -> None:
         if (shown := secrets.hide(trace)) != trace:
             record.exc_info, record.exc_text = None, shown
     for name, value in vars(record).items():
-        if isinstance(value, str) and (name not in _STANDARD or name in ("exc_text", "stack_info")):
-            setattr(record, name, secrets.hide(value))
+        if name not in _STANDARD or name in ("exc_text", "stack_info"):
+            setattr(record, name, secrets.hide_in(value))
 
 
 class RecordMaker:

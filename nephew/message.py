@@ -98,11 +98,14 @@ def _tags(task: HueyTask, options: TaskOptions, complete: bool, lenient: bool) -
     name = type(task).__name__
     try:
         made = options.tags(*task.args, **task.kwargs)
-        return None if made is None else tags_text(as_tags(name, made))
+        secrets = redaction.secrets_of(task)
+        tags = () if made is None else as_tags(name, made)
+        return tags_text(tags if secrets is None else list(map(secrets.hide, tags)))
     except Exception as error:
         if not lenient:
             raise
-        log.warning("A job of %s goes without tags; its function for them failed: %r", name, error)
+        with redaction.hiding(task):
+            log.warning("A job of %s goes without tags; its function for them failed: %r", name, error)
         return None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from nephew.job import AttemptLog, Job, State
 from nephew.message import options_of
 from nephew.result import Result
+from nephew.selection import STEP
 from nephew.settings import Keep, Settings
 
 if TYPE_CHECKING:
@@ -93,9 +94,10 @@ class Operations:
         return self.inspection.workers()
 
     def cancel(self, job_id: str, reason: str = "cancelled by request") -> bool:
-        """End a waiting job, with its pipeline, its chord member and its unique key.
+        """End a job with its pipeline, its chord member and its unique key; one that runs is told to stop.
 
-        :returns: False when it is being run, has ended, or there is none.
+        :param reason: why, for the record.
+        :returns: False when it has ended, or there is none.
         """
         return self.caller.cancel(job_id, reason)
 
@@ -120,7 +122,8 @@ class Operations:
 
     def delete_jobs(self, *job_ids: str) -> int:
         """Delete ended or parked jobs with all that belongs to them; how many. Others are left as they are."""
-        return self.backend.delete_jobs(job_ids, ended=True)
+        steps = [job_ids[first : first + STEP] for first in range(0, len(job_ids), STEP)]
+        return sum(self.backend.delete_jobs(ids, ended=True) for ids in steps)
 
     def change(
         self,

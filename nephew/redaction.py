@@ -7,17 +7,18 @@ pays nothing.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import inspect
 import json
 import re
 import traceback
-import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
+from urllib.parse import quote, quote_plus
 
 from huey.api import Task as HueyTask
 
@@ -48,11 +49,18 @@ _ESCAPES: tuple[Callable[[str], str], ...] = (
     lambda shown: json.dumps(shown, ensure_ascii=False)[1:-1],
 )
 
+#: As a part of a path, a whole path, and a field of a form.
+_IN_URLS: tuple[Callable[[str], str], ...] = (
+    lambda shown: quote(shown, safe="", errors="replace"),
+    lambda shown: quote(shown, errors="replace"),
+    lambda shown: quote_plus(shown, errors="replace"),
+)
+
+T = TypeVar("T")
+
 _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NOTHING = TaskOptions()
 _VISIBLE = nullcontext()
-
-T = TypeVar("T")
 
 
 class Secrets:
@@ -77,6 +85,13 @@ class Secrets:
         for form in self._long:
             shown = shown.replace(form, HIDDEN)
         return shown if self._short is None else self._short.sub(HIDDEN, shown)
+
+    def hide_in(self, value: T) -> T | str:
+        """A value that shows nothing of what must not be seen: itself, or what can be shown of its text."""
+        said = text(str, value)
+        if self.hide(both := f"{said}\n{text(repr, value)}") == both:
+            return value
+        return self.hide(said)
 
 
 #: What must not be seen of the job that is dealt with in this context.
@@ -199,20 +214,21 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _forms(leaf: Any) -> Iterator[str]:
-    """A value as it may stand in a text: as it is, quoted, and escaped."""
+    """A value as it may stand in a text: as it is, quoted, escaped, and encoded."""
     if leaf is None or isinstance(leaf, bool):
         return
-    if isinstance(leaf, bytes | bytearray):
-        yield from _escaped({repr(bytes(leaf))[2:-1]})
-        yield base64.b64encode(leaf).decode()
-        leaf = leaf.decode(errors="replace")
-    if not isinstance(leaf, str):
+    if not isinstance(leaf, str | bytes | bytearray):
         yield text(str, leaf)
         yield text(repr, leaf)
+        if isinstance(leaf, dt.datetime):
+            yield leaf.isoformat()
         return
-    parts = {leaf, *(line for line in leaf.splitlines() if len(line) >= LINE)}
-    yield from {urllib.parse.quote(part, safe="", errors="replace") for part in parts}
-    yield from _escaped(parts)
+    raw = leaf.encode(errors="surrogatepass") if isinstance(leaf, str) else bytes(leaf)
+    whole = leaf if isinstance(leaf, str) else raw.decode(errors="replace")
+    parts = {whole, *(line for line in whole.splitlines() if len(line) >= LINE)}
+    yield base64.b64encode(raw).decode()
+    yield from {in_url(part) for part in parts for in_url in _IN_URLS}
+    yield from _escaped({*parts, repr(raw)[2:-1]})
 
 
 def _escaped(texts: set[str]) -> set[str]:

@@ -88,7 +88,7 @@ class Result(HueyResult, Generic[R]):
         return Progress(row.progress, row.progress_message)
 
     def cancel(self) -> bool:
-        """End the job before it runs, with all that hangs on it; False when it is running or has ended."""
+        """End the job with all that hangs on it, stop it if it runs; False when it has ended."""
         return self.huey.cancel(self.id)
 
     @overload

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
 J = TypeVar("J")
 T = TypeVar("T")
+
+#: How often threads are looked at that are just being started, a millisecond apart.
+MOST_LOOKS = 50
 
 
 class Shield:
@@ -32,7 +36,12 @@ class Shield:
 
     # -- by the thread itself -----------------------------------------------------------------------
     def expose(self, job: J, run: Callable[[J], T]) -> T:
-        """Call `run` with the job, whose code it is; what strikes it meanwhile is raised inside."""
+        """Call `run` with the job, whose code it is; what strikes it meanwhile is raised inside.
+
+        Another job's code may do so, inside a step: it is that one which may be struck, after the step.
+        """
+        if self.exposed is not None:
+            return run(job)
         self.exposed = job
         try:
             return run(job)
@@ -96,7 +105,19 @@ class Shield:
         """
         with self._lock:
             if self.exposed is job and not self.hold(error):
+                _await_starting_threads()
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(type(error)))
+
+
+def _await_starting_threads() -> None:
+    """CPython up to 3.11 takes a thread that is just being started for the one that starts it, and strikes that.
+
+    It would never begin, and the other would wait for it for ever. Not waited for long: one may have died like that.
+    """
+    for _ in range(MOST_LOOKS):
+        if all(thread.ident is not None for thread in threading.enumerate()):
+            return
+        time.sleep(0.001)
 
 
 def _pass() -> None:

@@ -29,6 +29,7 @@ class Action(NamedTuple):
     :ivar step: does it to jobs, and tells to how many.
     :ivar refusal: why it was not done to a job.
     :ivar states: those that a filter means which names none.
+    :ivar begun: what a job is afterwards whose function is running, if that is something else.
     """
 
     question: str
@@ -36,6 +37,7 @@ class Action(NamedTuple):
     step: Callable[[Nephew, Sequence[str]], int]
     refusal: Callable[[Job], str]
     states: tuple[State, ...]
+    begun: str = ""
 
 
 @click.command()
@@ -54,14 +56,16 @@ def retry(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) -> 
 @click.command()
 @ids_argument
 @filter_options
+@click.option("--reason", default="cancelled by request", metavar="TEXT", help="Why, for the record.")
 @yes_option
 @with_huey
-def cancel(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) -> None:
+def cancel(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, reason: str, yes: bool) -> None:
     """End jobs that wait or are parked, with what would follow from them; stop those that run.
 
     A filter that names no state means those that wait or are parked.
     """
-    act(huey, CANCEL, job_ids, wanted, yes)
+    action = CANCEL._replace(step=lambda huey, ids: sum(huey.cancel(job_id, reason) for job_id in ids))
+    act(huey, action, job_ids, wanted, yes)
 
 
 @click.command()
@@ -108,16 +112,13 @@ def each(huey: Nephew, action: Action, job_ids: Sequence[str]) -> int:
     for job_id in job_ids:
         before = huey.job(job_id)
         if before is not None and action.step(huey, [job_id]):
-            click.echo(f"Job {clean(job_id)} is {_done(action, before)}.")
+            done = action.begun if action.begun and before.state == State.RUNNING else action.done
+            click.echo(f"Job {clean(job_id)} is {done}.")
             continue
         refused += 1
         job = huey.job(job_id)
         click.echo(f"Error: {unknown(job_id) if job is None else action.refusal(job)}", err=True)
     return refused
-
-
-def _done(action: Action, before: Job) -> str:
-    return "asked to stop" if action is CANCEL and before.state == State.RUNNING else action.done
 
 
 def _all(huey: Nephew, action: Action, wanted: Wanted, yes: bool) -> int:
@@ -138,7 +139,10 @@ def _all(huey: Nephew, action: Action, wanted: Wanted, yes: bool) -> int:
     for ids in selection.ids():
         changed = action.step(huey, ids)
         done, refused = done + changed, refused + len(ids) - changed
-    click.echo(f"{_jobs(done)} {'is' if done == 1 else 'are'} {action.done}, {refused:,} refused.")
+    now = (
+        f"{action.done} or {action.begun}" if action.begun and State.RUNNING in (wanted["state"] or ()) else action.done
+    )
+    click.echo(f"{_jobs(done)} {'is' if done == 1 else 'are'} {now}, {refused:,} refused.")
     return refused
 
 
@@ -178,6 +182,7 @@ CANCEL = Action(
     lambda huey, ids: sum(huey.cancel(job_id) for job_id in ids),
     _not_cancelled,
     _UNENDED,
+    begun="asked to stop",
 )
 DELETE = Action(
     "Delete {}",

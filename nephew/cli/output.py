@@ -13,10 +13,14 @@ from typing import Any
 
 import click
 
+from nephew.codec import exceptions
 from nephew.job import State
 
 #: Control characters (line ends and tabs aside) and halves of surrogate pairs, which cannot be printed.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+#: How many bits an integer may have; Python writes none of more than 4,300 decimal digits.
+LARGEST = 10_000
 
 #: How a state is shown on a terminal.
 COLOURS = {
@@ -43,8 +47,10 @@ def print_json(value: Any) -> None:
 
 def plain(value: Any) -> Any:
     """A value as far as JSON knows it."""
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return value if value.bit_length() <= LARGEST else hex(value)
     if isinstance(value, str):
         return str(value)  # a State is one
     if isinstance(value, float):
@@ -57,7 +63,7 @@ def plain(value: Any) -> Any:
         return [plain(each) for each in value]
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    return repr(value)
+    return exceptions.text(repr, value)
 
 
 def clean(text: object) -> str:

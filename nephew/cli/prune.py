@@ -64,6 +64,8 @@ def _keep(huey: Nephew, states: tuple[str, ...], given: Keep) -> dict[str, Keep 
 
 
 def _ask(count: int) -> None:
+    if not count:
+        return
     question = f"Delete {count:,} job{'' if count == 1 else 's'}?"
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question} There is nobody to ask; say --yes to do it")

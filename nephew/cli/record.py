@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nephew.cli.output import COLOURS, clean, moment, one_line, period, plain
+from nephew.codec import exceptions
 from nephew.job import Attempt, AttemptLog, Job, State
 
 #: How many relatives are named.
@@ -91,13 +92,14 @@ def _facts(job: Job, most: int) -> Iterator[tuple[str, str]]:
     yield "crashes", f"{job.crashes} (its worker died while it was running)" if job.crashes else ""
     yield "reason", clean(job.reason or "")
     yield "fingerprint", job.fingerprint or ""
-    yield "result", _cut(repr(job.result), most) if job.state == State.SUCCEEDED else ""
+    yield "result", _cut(exceptions.text(repr, job.result), most) if job.state == State.SUCCEEDED else ""
 
 
 def _arguments(job: Job, most: int) -> str:
     if job.args is None or job.kwargs is None:
         return "(cannot be read)"
-    given = [*map(repr, job.args), *(f"{name}={value!r}" for name, value in job.kwargs.items())]
+    given = [exceptions.text(repr, value) for value in job.args]
+    given += [f"{name}={exceptions.text(repr, value)}" for name, value in job.kwargs.items()]
     return _cut(", ".join(given) or "none", most)
 
 

@@ -108,6 +108,26 @@ def test_a_naive_moment_is_meant_as_the_instance_says(make_huey: Callable[..., N
     assert row.expires_at == pytest.approx(huey.backend.now() + 4 * HOUR, abs=10)
 
 
+@pytest.mark.parametrize("utc", [True, False])
+@pytest.mark.parametrize("zone", [None, dt.UTC, dt.timezone(dt.timedelta(hours=-14))])
+def test_the_first_and_the_last_moment_that_there_are_can_be_told(
+    make_huey: Callable[..., Nephew], work: Work, utc: bool, zone: dt.tzinfo | None
+):
+    huey = make_huey(utc=utc)
+    task = huey.task()(lambda: None)
+    late, lasting, first = task(), task(), task()
+    end = dt.datetime.max.replace(tzinfo=zone)
+
+    huey.change(late.id, eta=end)
+    huey.change(lasting.id, expires=end)
+    huey.change(first.id, eta=dt.datetime.min.replace(tzinfo=dt.timezone(dt.timedelta(hours=14))))
+    work(huey)
+
+    found = {job.id: job for job in huey.jobs()}
+    assert (found[late.id].state, found[late.id].eta.year) == ("scheduled", 9999)
+    assert (found[lasting.id].state, found[lasting.id].expires.year) == ("succeeded", 9999)
+
+
 def test_the_expiry_that_a_job_is_given_wins_over_what_its_call_said(huey: Nephew, work: Work):
     ran: list[str] = []
     task = huey.task(name="note")(ran.append)

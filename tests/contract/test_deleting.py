@@ -119,6 +119,15 @@ def test_only_what_has_ended_or_is_parked_is_deleted(backend: Backend):
     assert sorted(row.id for row in backend.rows(Filter())) == ["queued", "retrying", "running", "scheduled"]
 
 
+def test_more_jobs_are_deleted_than_a_statement_takes_values(huey: Nephew, work: Work):
+    ended = huey.task()(lambda: None)()
+    work(huey)
+
+    assert huey.delete_jobs(*(f"nothing-{number}" for number in range(300_000)), ended.id) == 1
+
+    assert huey.jobs() == []
+
+
 def test_a_job_that_was_retried_meanwhile_is_kept(huey: Nephew, work: Work):
     failing = huey.task(name="failing")(fails)
     chosen = [failing(), failing()]

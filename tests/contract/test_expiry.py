@@ -100,6 +100,17 @@ def test_a_job_whose_expiry_was_put_off_meanwhile_stays_where_it_was(huey: Nephe
     assert row.eta > huey.backend.now() + HOUR / 2
 
 
+def test_a_claim_whose_reply_was_lost_is_asked_for_again(huey: Nephew):
+    result = huey.task(expires=-60)(lambda: None)()
+    expiry = Expiry(huey)
+    expiry._unanswered = huey.worker.next_claim(), [result.id]
+    huey.worker.claim(expiry._unanswered[0], 1, ids=[result.id])  # and nobody has heard of it
+
+    expiry.step()
+
+    assert result.state == "expired"
+
+
 def test_more_than_one_step_can_end_are_ended_in_the_next(huey: Nephew):
     huey.task(name="demo")(lambda: None)
     task = huey.task(name="late", expires=-60)(lambda: None)

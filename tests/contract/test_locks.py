@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
+import time
 
 import pytest
 from huey.exceptions import TaskLockedException
 
 from nephew import Nephew
 from nephew.backends.contract import Backend
-from nephew.errors import LockLost, LockNotAcquired, NephewError
+from nephew.errors import JobCancelled, LockLost, LockNotAcquired, NephewError
+from nephew.lane import Lane
 from tests.contract.conftest import Work
 from tests.contract.crowd import at_once
 from tests.eventually import eventually
@@ -245,3 +248,38 @@ def test_task_locks_can_be_flushed(huey: Nephew, caplog: pytest.LogCaptureFixtur
 
     assert (flushed, locked) == ({"report"}, False)
     assert "lock report was lost" in caplog.text
+
+
+def test_a_job_that_is_stopped_while_it_takes_or_releases_a_lock_leaves_none_behind(huey: Nephew):
+    stops = 60
+
+    @huey.task()
+    def go_in_and_out() -> None:
+        while True:
+            with huey.lock("door", wait=5):
+                pass
+
+    lane = Lane(huey.worker)
+    random.seed(1)
+
+    def stop_each() -> None:
+        for _ in range(stops):
+            job = eventually(lambda: lane.job, "a job runs")
+            time.sleep(random.random() * 0.01)
+            job.stopped = JobCancelled("stopped by a test")
+            lane.stop(job, job.stopped)
+            eventually(lambda: lane.job is not job, "it has ended")  # noqa: B023
+
+    stopper = threading.Thread(target=stop_each)
+    stopper.start()
+    results = [go_in_and_out() for _ in range(stops)]
+    for _ in results:
+        claimed = lane.next()
+        assert claimed is not None
+        lane.run(claimed)
+        assert huey.backend.locks() == []
+    stopper.join()
+    lane.close()
+
+    assert {str(result.state) for result in results} == {"cancelled"}
+    assert not [thread for thread in threading.enumerate() if thread.name == "Lock door"]

@@ -183,7 +183,7 @@ def test_what_a_job_logged_is_found_by_the_job(full: Explained):
 
 
 def test_what_is_not_kept_is_found_and_deleted_by_its_place(full: Explained):
-    (places, _) = full.outdated("succeeded", 10.0, 0, limit=5)
+    places = [row[0] for row in full.read("SELECT seq FROM nephew_job WHERE id IN ('done-1', 'done-2', 'done-3')")]
 
     looks = plans_of(full, lambda: (full.outdated("succeeded", 10.0, 0), full.latest("succeeded")))
     rare = plans_of(full, lambda: (full.outdated("failed", 10.0, 0), full.latest("failed")))
@@ -194,3 +194,4 @@ def test_what_is_not_kept_is_found_and_deleted_by_its_place(full: Explained):
     assert_indexed(rare)
     assert_indexed(deleting)
     assert "(name=?)" not in deleting, deleting
+    assert full.row("done-2") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import io
 import json
 import logging
@@ -251,6 +252,46 @@ def test_log_lines_show_nothing_of_it(huey: Nephew, work: Work, formatter: loggi
     assert_hidden(everything(huey))
 
 
+@pytest.mark.parametrize("formatter", [logging.Formatter("%(given)s"), JsonFormatter()], ids=["text", "json"])
+@pytest.mark.parametrize("given", [{"user": "ann", "tokens": [SECRET]}, SECRET.encode(), Exception(SECRET)])
+def test_what_a_line_brings_besides_its_text_shows_nothing_of_it(
+    huey: Nephew, work: Work, formatter: logging.Formatter, given: Any
+):
+    @huey.task(redact="token")
+    def login(token: str) -> None:
+        logging.getLogger("shop").warning("trying", extra={"given": given, "tries": 3})
+
+    with handler("", formatter) as shop:
+        login(SECRET)
+        work(huey)
+
+    assert_hidden(shop.getvalue())
+    assert isinstance(formatter, JsonFormatter) is ('"tries": 3' in shop.getvalue())
+
+
+def test_tags_show_nothing_of_it(huey: Nephew, work: Work):
+    login = huey.task(redact="token", tags=lambda token: f"of {token}")(lambda token: None)
+
+    login(SECRET)
+
+    assert_hidden(everything(huey))
+
+
+def test_a_step_that_gets_no_tags_is_told_of_without_it(huey: Nephew, work: Work):
+    def tags(token: str, before: int) -> str:
+        raise ValueError(token)
+
+    first = huey.task(name="first")(lambda: 1)
+    login = huey.task(redact="token", tags=tags)(lambda token, before: None)
+
+    with handler("huey", logging.Formatter("%(message)s")) as engine:
+        huey.enqueue(first.s().then(login, SECRET))
+        work(huey)
+
+    assert "goes without tags" in engine.getvalue()
+    assert_hidden(engine.getvalue())
+
+
 def test_receivers_of_signals_who_fail_with_it_are_logged_without_it(huey: Nephew, work: Work):
     @huey.signal("error")
     def fail(signal: str, task: Any, error: Exception) -> None:
@@ -321,6 +362,9 @@ class Card:
         ("abc123", "key abc123.", "key [redacted]."),
         ("abc123", "https://x/?k=abc123&l", "https://x/?k=[redacted]&l"),
         ("a b/c", "https://x/?k=a%20b%2Fc", "https://x/?k=[redacted]"),
+        ("a b/c", "https://x/a%20b/c?k=a+b%2Fc", "https://x/[redacted]?k=[redacted]"),
+        ("abc123", "Basic YWJjMTIz", "Basic [redacted]"),
+        (dt.datetime(2001, 2, 3, 4, 5), "2001-02-03T04:05:00, 2001-02-03 04:05:00", "[redacted], [redacted]"),
         ("ab", "ab, about ab", "[redacted], about [redacted]"),
         ("", "nothing", "nothing"),
         (b"abc123", "got b'abc123' and abc123", "got b'[redacted]' and [redacted]"),

@@ -26,6 +26,19 @@ def test_a_registered_worker_is_seen(backend: Backend):
     assert found.heartbeat_at == found.started_at
 
 
+def test_a_running_job_tells_where_it_runs(backend: Backend):
+    number = backend.register(record(host="here", pid=42))
+    backend.enqueue(jobs("runs", "waits"))
+    (claimed,) = backend.claim(number, 1, 1)
+
+    backend.mark_running(number, [(claimed.seq, claimed.claim, 100.0)])
+
+    row = backend.row("runs")
+    assert row is not None and row.worker_label == "here:42"
+    waits, runs = backend.rows(longest=100)
+    assert (waits.worker_label, runs.worker_label) == (None, "here:42")
+
+
 def test_a_worker_that_registers_again_keeps_its_number(backend: Backend):
     worker = record()
 

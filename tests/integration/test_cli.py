@@ -542,6 +542,18 @@ def test_json_has_the_characters_that_can_be_printed_and_the_numbers_of_others(
     assert json.loads(printed) == "12 € 🥛 \x9b \ud800"
 
 
+def test_what_cannot_be_written_is_shown_all_the_same(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    huge = module.add(10**5000)
+
+    here("jobs", "show", huge.id)
+    shown = capsys.readouterr().out
+    here("jobs", "show", huge.id, "--json")
+    told = json.loads(capsys.readouterr().out)
+
+    assert "arguments:   <unprintable int object>" in shown
+    assert told["args"] == [hex(10**5000)]
+
+
 # -- steering -----------------------------------------------------------------------------------------
 def test_a_waiting_job_is_cancelled_and_put_back_and_leaves_no_registration(
     everywhere: Shop, monkeypatch: pytest.MonkeyPatch

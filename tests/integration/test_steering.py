@@ -77,17 +77,32 @@ def test_a_change_that_makes_no_sense_is_refused(sqlite_bench: Bench, options: t
     assert message in " ".join(done.stderr.split())
 
 
+def test_running_jobs_are_stopped_by_a_filter_with_a_reason(sqlite_bench: Bench) -> None:
+    bench = sqlite_bench
+    bench.consumer("process", 2)
+    running = [bench.tasks.spin(key, 60) for key in ("a", "b")]
+    for result in running:
+        bench.await_state(result, "running")
+
+    done = nephew(bench, "jobs", "cancel", "--state", "running", "--reason", "too many", "--yes")
+
+    assert done.stdout == "2 jobs are cancelled or asked to stop, 0 refused.\n"
+    assert [bench.await_state(result, "cancelled").reason for result in running] == ["too many"] * 2
+
+
 def test_pruning_counts_asks_and_deletes(sqlite_bench: Bench) -> None:
     bench = sqlite_bench
     for key in ("a", "b", "c"):
         bench.huey.cancel(bench.tasks.note(key).id)
 
     by_settings = nephew(bench, "prune", "--json")
+    nothing = nephew(bench, "prune", "--keep", "3")
     counted = nephew(bench, "prune", "--keep", "1", "--dry-run")
     refused = nephew(bench, "prune", "--keep", "1")
     left = bench.huey.backend.counts()
     deleted = nephew(bench, "prune", "--state", "cancelled", "--keep", "1", "--yes")
 
+    assert nothing.returncode == 0, "there is nothing to ask about"
     assert json.loads(by_settings.stdout) == {"succeeded": 0, "failed": 0, "cancelled": 0, "expired": 0}
     assert [line.split() for line in counted.stdout.splitlines()][3] == ["cancelled", "2"]
     assert (refused.returncode, left) == (2, {"cancelled": 3})

@@ -94,12 +94,12 @@ def test_a_job_that_waits_in_a_call_of_c_is_cancelled_at_once_or_when_that_retur
     assert bench.runs("ended", "asleep") == []
 
 
-@pytest.mark.parametrize("kind", ["process", "thread"])
+@pytest.mark.parametrize("kind", ["process", "thread", pytest.param("greenlet", marks=pytest.mark.long)])
 def test_what_may_run_at_most_once_is_recorded_as_lost_when_its_worker_dies(bench: Bench, kind: str) -> None:
     consumer = bench.consumer(kind, 1)
     first, following = bench.huey.enqueue(bench.tasks.die_once.s("doomed").then(bench.tasks.follow, "after"))
     bench.await_run("began", "doomed")
-    if kind == "thread":
+    if kind != "process":
         consumer.wait()
         bench.consumer(kind, 1)
 
@@ -109,12 +109,12 @@ def test_what_may_run_at_most_once_is_recorded_as_lost_when_its_worker_dies(benc
     assert [attempt.outcome for attempt in job.attempts] == ["lost"]
     assert job.attempts[0].started_at is not None
     assert "may be begun only once: whether it was done is not known" in str(job.reason)
-    assert "SIGKILL" in str(job.reason) or kind == "thread"
+    assert "SIGKILL" in str(job.reason) or kind != "process"
     assert len(bench.runs("began", "doomed")) == 1
     bench.await_state(bench.tasks.once("fine"), "succeeded")
 
 
-@pytest.mark.parametrize("kind", ["process", "thread"])
+@pytest.mark.parametrize("kind", ["process", "thread", pytest.param("greenlet", marks=pytest.mark.long)])
 def test_what_may_run_at_most_once_is_lost_when_a_shutdown_cuts_it_off(bench: Bench, kind: str) -> None:
     consumer = bench.consumer(kind, 1, "-t", "1")
     result = bench.tasks.once("cut", 30)
@@ -125,3 +125,16 @@ def test_what_may_run_at_most_once_is_lost_when_a_shutdown_cuts_it_off(bench: Be
     job = bench.await_state(result, "failed")
     assert [attempt.outcome for attempt in job.attempts] == ["lost"]
     assert len(bench.runs("began", "cut")) == 1
+
+
+@pytest.mark.parametrize("kind", ["process", pytest.param("greenlet", marks=pytest.mark.long)])
+def test_what_may_run_at_most_once_is_cancelled_like_any_other(bench: Bench, kind: str) -> None:
+    bench.consumer(kind, 1)
+    result = bench.tasks.once("long", 30)
+    bench.await_run("began", "long")
+
+    result.cancel()
+
+    job = bench.await_state(result, "cancelled")
+    assert [attempt.outcome for attempt in job.attempts] == ["cancelled"]
+    assert bench.runs("ended", "long") == []

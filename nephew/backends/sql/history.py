@@ -12,11 +12,17 @@ from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.tables import RARE
 
 RARE_STATES = frozenset(re.findall(r"'(\w+)'", RARE))
-COLUMNS = ", ".join(Row._fields)
+#: Where a job ran is written with its end; until then its claim tells.
+_WHERE = (
+    "CASE WHEN state = 'running' THEN (SELECT host || ':' || pid FROM nephew_worker WHERE number = worker)"
+    " ELSE worker_label END"
+)
+_FIELDS = [_WHERE if field == "worker_label" else field for field in Row._fields]
+COLUMNS = ", ".join(_FIELDS)
 #: The same without what is longer than a number of bytes; an empty value stands for it.
 SHORT_COLUMNS = ", ".join(
-    f"CASE WHEN length({column}) > ? THEN ? ELSE {column} END" if column in ("payload", "result") else column
-    for column in Row._fields
+    f"CASE WHEN length({field}) > ? THEN ? ELSE {field} END" if field in ("payload", "result") else field
+    for field in _FIELDS
 )
 FLUSHED = {
     "queue": "DELETE FROM nephew_job WHERE name = ? AND state IN ('queued', 'running', 'parked')",
