@@ -16,6 +16,7 @@ from nephew.errors import NephewError
 from nephew.job import Relation
 from nephew.message import new_job
 from nephew.middleware import Enqueue, Middleware, around_enqueueing
+from nephew.redaction import hide_error, hiding
 from nephew.result import Result
 
 if TYPE_CHECKING:
@@ -62,9 +63,13 @@ class Intake:
         :param family: what it follows from; see `new_job`.
         """
         self._make_ready(task)
-        if not self._is_wrapped:
-            return new_job(self._huey, task, **family)
-        return next((job for _, job in self._passed(task, family)), None)
+        with hiding(task):
+            try:
+                if not self._is_wrapped:
+                    return new_job(self._huey, task, **family)
+                return next((job for _, job in self._passed(task, family)), None)
+            except Exception as error:  # it becomes the error of what it follows from, which hides other things
+                raise hide_error(error) from None
 
     def tick(self, name: str, due: dt.datetime) -> bool:
         """Enqueue a periodic task for one due time; False when some consumer had done so already."""

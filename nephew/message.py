@@ -104,8 +104,7 @@ def _tags(task: HueyTask, options: TaskOptions, complete: bool, lenient: bool) -
     except Exception as error:
         if not lenient:
             raise
-        with redaction.hiding(task):
-            log.warning("A job of %s goes without tags; its function for them failed: %r", name, error)
+        log.warning("A job of %s goes without tags; its function for them failed: %r", name, error)
         return None
 
 

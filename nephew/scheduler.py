@@ -124,7 +124,9 @@ class Scheduler(HueyScheduler):
             self._failed = before
             return more
         except BackendError as error:
-            log.warning("Could not %s (%s); trying again within a second.", what, error)
+            # One warning a look: without its store nothing else will succeed either.
+            level = logging.DEBUG if before else logging.WARNING
+            log.log(level, "Could not %s (%s); trying again within a second.", what, error)
         except Exception:
             log.exception("Could not %s; trying again within a second.", what)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from nephew.job import State
@@ -157,11 +158,13 @@ class Transaction(NamedTuple):
     :ivar connection: the driver's connection that it is open on.
     :ivar scope: what the backend ends it with.
     :ivar depth: how many transactions were open, one in another, once it was begun.
+    :ivar turn: keeps other writers of this process waiting until it is closed.
     """
 
     connection: Any
     scope: Any
     depth: int
+    turn: ExitStack
 
 
 class Settled(NamedTuple):

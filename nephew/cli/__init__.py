@@ -17,7 +17,7 @@ from nephew.cli.consumer import run
 from nephew.cli.importing import import_jobs
 from nephew.cli.jobs import jobs
 from nephew.cli.locks import locks
-from nephew.cli.output import without_passwords
+from nephew.cli.output import clean, without_passwords
 from nephew.cli.prune import prune
 from nephew.cli.status import status
 from nephew.cli.steering import change, run_now
@@ -59,10 +59,11 @@ def main() -> None:
     try:
         code = nephew.main(prog_name="nephew", standalone_mode=False)
     except click.UsageError as error:
+        error.message = clean(error.message)
         error.show()
         code = error.exit_code
     except (click.ClickException, HueyException) as error:  # ours, and those of Huey itself
-        click.ClickException(without_passwords(str(error))).show()
+        click.ClickException(clean(without_passwords(str(error)))).show()
         code = 1
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED

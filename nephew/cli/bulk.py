@@ -46,9 +46,9 @@ class Action(NamedTuple):
 @yes_option
 @with_huey
 def retry(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) -> None:
-    """Put ended or parked jobs back into the queue; their earlier attempts stay in the record.
+    """Put ended or parked jobs back into the queue.
 
-    A filter that names no state means those that failed, were cancelled, expired or are parked.
+    Their earlier attempts stay in the record. A filter that names no state means those that failed, were cancelled, expired or are parked.
     """
     act(huey, RETRY, job_ids, wanted, yes)
 
@@ -60,9 +60,9 @@ def retry(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) -> 
 @yes_option
 @with_huey
 def cancel(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, reason: str, yes: bool) -> None:
-    """End jobs that wait or are parked, with what would follow from them; stop those that run.
+    """End jobs that wait or are parked, stop those that run.
 
-    A filter that names no state means those that wait or are parked.
+    What would follow from them does not happen. A filter that names no state means those that wait or are parked.
     """
     action = CANCEL._replace(step=lambda huey, ids: sum(huey.cancel(job_id, reason) for job_id in ids))
     act(huey, action, job_ids, wanted, yes)
@@ -74,9 +74,9 @@ def cancel(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, reason: str, 
 @yes_option
 @with_huey
 def delete(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) -> None:
-    """Delete ended or parked jobs with all that belongs to them. Others have to be cancelled first.
+    """Delete ended or parked jobs with all that belongs to them.
 
-    A filter that names no state means all ended and parked ones.
+    Others have to be cancelled first. A filter that names no state means all ended and parked ones.
     """
     act(huey, DELETE, job_ids, wanted, yes)
 
@@ -85,7 +85,7 @@ def delete(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) ->
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
 @with_huey
 def rerun(huey: Nephew, job_ids: tuple[str, ...]) -> None:
-    """Enqueue the calls of jobs once more, as new jobs, and print their ids."""
+    """Make new jobs of the calls of old ones, and print their ids."""
     refused = False
     for job_id in job_ids:
         try:

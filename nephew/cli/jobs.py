@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def jobs() -> None:
-    """Look at jobs, run them again, cancel and delete them."""
+    """Look at jobs, change, cancel and delete them, run them again."""
 
 
 @jobs.command("list")
@@ -72,7 +72,10 @@ def _ago(moment: float) -> str:
 @json_option
 @with_huey
 def show(huey: Nephew, job_id: str, with_logs: bool, as_json: bool) -> None:
-    """Show all that is known of a job: arguments, family, attempts, crashes, progress, result."""
+    """Show all that is known of a job.
+
+    Its arguments, family, attempts, crashes, progress and result.
+    """
     job = huey.job(job_id)
     if job is None:
         raise click.ClickException(unknown(job_id))

@@ -72,7 +72,7 @@ def change(huey: Nephew, job_ids: tuple[str, ...], **changes: Any) -> None:
 @yes_option
 @with_huey
 def run_now(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) -> None:
-    """Let jobs that wait for their time run as soon as a worker is free.
+    """Let waiting jobs run as soon as a worker is free.
 
     A filter that names no state means those that are scheduled or wait for their next attempt.
     """

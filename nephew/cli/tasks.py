@@ -98,7 +98,7 @@ def _near(found: list[TaskInfo], name: str) -> str:
 def _parsed(text: str) -> Arguments:
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unfit(f"expected JSON, such as '[42]' or '{{\"todo_id\": 42}}': {error}") from None
     if isinstance(given, list):
         return given, {}

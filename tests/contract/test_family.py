@@ -68,6 +68,19 @@ def test_the_callback_of_a_chord_follows_from_all_members(huey: Nephew, work: Wo
     assert [the(huey, member).children for member in members] == [(done.callback.id,)] * 2
 
 
+def test_of_a_chord_the_members_that_are_kept_are_told(huey: Nephew, work: Work):
+    echo = huey.task(name="echo")(lambda value: value)
+    done = huey.enqueue(chord([echo.s(1), echo.s(2)], huey.task(name="total")(sum).s()))
+    first, second = (result.id for result in done.results)
+    work(huey)
+
+    huey.delete_jobs(first)
+    assert family(huey, done.callback.id)[1] == (second,)
+
+    huey.delete_jobs(second)
+    assert family(huey, done.callback.id)[1] == ()
+
+
 def test_an_error_handler_follows_from_each_attempt_that_it_handles(huey: Nephew, work: Work):
     handle = huey.task(name="handle")(lambda error: None)
     failing = huey.enqueue(huey.task(name="failing")(fails).s().error(handle))

@@ -7,18 +7,21 @@ import datetime as dt
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from huey.api import chord
 from huey.exceptions import CancelExecution, RetryTask, TaskException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nephew import Nephew, current_job
+from nephew import Middleware, Nephew, current_job
+from nephew.draft import Draft
 from nephew.errors import ConfigError, RemoteError
+from nephew.expiry import Expiry
 from nephew.logs import JsonFormatter, install
 from nephew.redaction import HIDDEN, SHORT, Secrets
 from nephew.settings import Settings
@@ -289,6 +292,34 @@ def test_a_step_that_gets_no_tags_is_told_of_without_it(huey: Nephew, work: Work
         work(huey)
 
     assert "goes without tags" in engine.getvalue()
+    assert_hidden(engine.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["step", "handler", "callback"])
+def test_a_middleware_that_fails_for_what_follows_shows_nothing_of_it(
+    make_huey: Callable[..., Nephew], work: Work, kind: str
+):
+    class Refusal(Middleware):
+        def enqueue(self, job: Draft, call_next: Callable[[Draft], Any]) -> Any:
+            if job.args[:1] == (SECRET,):
+                raise RuntimeError(f"refused {job.args}")
+            return call_next(job)
+
+    huey = make_huey(middleware=[Refusal()])
+    first, fail = huey.task(name="first")(lambda: 1), huey.task(name="fail")(lambda: 1 / 0)
+    login = huey.task(redact="token")(lambda token, before=None: None)
+    late = first.s()
+    late.expires = -60
+
+    with handler("huey", logging.Formatter("%(message)s")) as engine:
+        if kind == "callback":
+            huey.enqueue(chord([late], login.s(SECRET)))
+            Expiry(huey).step()
+        else:
+            huey.enqueue(first.s().then(login, SECRET) if kind == "step" else fail.s().error(login, SECRET))
+        work(huey)
+
+    assert_hidden(everything(huey))
     assert_hidden(engine.getvalue())
 
 

@@ -700,6 +700,7 @@ def test_a_held_lock_is_listed_and_broken(shop: Shop, module: Any) -> None:
         ('{"c": 1}', "missing a required argument: 'a'"),
         ("5", "expected a JSON list or object of arguments, got 5"),
         ("{1}", "expected JSON"),
+        ("[" * 100_000, "expected JSON"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused_before_anything_is_enqueued(
@@ -707,6 +708,14 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_is_enqueued(
 ) -> None:
     assert said in refused("call", "add", arguments)
     assert module.huey.jobs() == []
+
+
+@pytest.mark.parametrize("arguments", [("call", "add", '"\x9b31m"'), ("import", "redis://[\x9b31m")])
+def test_what_an_error_repeats_is_harmless(shop: Shop, arguments: tuple[str, ...]) -> None:
+    done = shop.run(*arguments)
+
+    assert "\\x9b31m" in done.stderr
+    assert "\x9b" not in done.stderr
 
 
 @pytest.mark.usefixtures("module")

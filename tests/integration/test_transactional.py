@@ -108,6 +108,21 @@ def test_on_sqlite_others_wait_for_a_long_transactional_job_and_nobody_takes_it_
     assert "cannot be reached" not in bench.logs()
 
 
+def test_on_sqlite_the_other_greenlets_wait_without_keeping_a_transactional_job_from_its_end(
+    sqlite_bench: Bench,
+) -> None:
+    bench = sqlite_bench
+    key = bench.huey.name
+    bench.consumer("greenlet", 2)
+    result = bench.tasks.book(key, 1.0)
+    bench.await_run("began", key)
+
+    other = bench.tasks.note("other")
+
+    bench.await_state(result, "succeeded")
+    bench.await_state(other, "succeeded")
+
+
 def test_a_storm_of_kills_never_leaves_a_row_without_its_job_or_a_job_without_its_row(bench: Bench, long: bool) -> None:
     kills, jobs = (200, 2000) if long else (8, 200)
     key = bench.huey.name

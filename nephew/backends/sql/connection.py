@@ -129,14 +129,15 @@ class Connected:
 
     def _repeated(self, step: Callable[[], T], again: Callable[[], T] | None = None) -> T:
         """Repeat a step whose connection was lost, once, and one that met another transaction, a few times."""
-        inside = self.database.in_transaction()
+        inside, connected = self.database.in_transaction(), not self.database.is_closed()
         for meetings in range(MOST_MEETINGS):
             try:
                 return self._guarded(step)
             except BackendError as error:
                 root = _root(error)
                 if not inside and self.dialect.is_broken(root):
-                    log.info("The connection to the database was lost (%s); connecting again.", root)
+                    if connected:
+                        log.info("The connection to the database was lost (%s); connecting again.", root)
                     break
                 if inside or not self.dialect.is_conflict(root):
                     raise

@@ -9,8 +9,8 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -182,9 +182,16 @@ class Sqlite(Dialect):
         if hasattr(os, "register_at_fork"):
             _write_nothing_while_forking(self)
 
-    def writing(self) -> AbstractContextManager[Any]:
-        # SQLite waits for its write lock by sleeping; threads of one process need not.
-        return self._lock
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        # SQLite waits for its write lock by sleeping; threads of one process need not, and greenlets must not.
+        lock = self._lock
+        if not lock.acquire(timeout=self.database.timeout):
+            raise OperationalError("database is locked")
+        try:
+            yield
+        finally:
+            lock.release()
 
     def before_fork(self) -> None:
         """No write of another thread should be inside SQLite when its memory is copied: its mutexes are as well.

@@ -108,7 +108,8 @@ class History(Connected):
     def relatives(self, job_id: str) -> tuple[list[str], list[str]]:
         """What a job follows from, and what follows from it; see the contract."""
         parents = self.read(
-            "SELECT coalesce(other.id, job.parent) FROM nephew_job job LEFT JOIN nephew_job other"
+            "SELECT CASE WHEN job.relation = 'chord' THEN other.id ELSE job.parent END"
+            " FROM nephew_job job LEFT JOIN nephew_job other"
             " ON job.relation = 'chord' AND other.name = job.name AND other.member = job.parent"
             " WHERE job.name = ? AND job.id = ? AND job.parent IS NOT NULL ORDER BY other.seq",
             (self.name, job_id),
@@ -119,7 +120,7 @@ class History(Connected):
             " WHERE job.name = ? AND job.id = ? ORDER BY child.seq",
             (self.name, job_id),
         )
-        return [row[0] for row in parents], [row[0] for row in children]
+        return [row[0] for row in parents if row[0] is not None], [row[0] for row in children]
 
     def failures(self, task: str | None = None, limit: int = 100) -> list[Failures]:
         """Failed jobs by their fingerprints; see the contract."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 
 from peewee import PeeweeException
 
@@ -31,10 +32,12 @@ class Transactions(Settlement):
             self.database.connect()
         if not self.database.in_transaction():
             self._end_stray_transaction()
-        with self.dialect.writing():
+        with ExitStack() as turn:
+            if not self.database.in_transaction():
+                turn.enter_context(self.dialect.writing())
             scope = self.database.atomic(*self.dialect.begin)
             scope.__enter__()
-        return Transaction(self.database.connection(), scope, self.database.transaction_depth())
+            return Transaction(self.database.connection(), scope, self.database.transaction_depth(), turn.pop_all())
 
     def trouble(self, transaction: Transaction) -> NephewError | None:
         """Why it cannot be committed; see the contract."""
@@ -66,6 +69,7 @@ class Transactions(Settlement):
         """Commit it; see the contract."""
         self._trim(transaction)
         self._guarded(lambda: transaction.scope.__exit__(None, None, None))
+        transaction.turn.close()
 
     def roll_back(self, transaction: Transaction) -> bool:
         """Undo it; see the contract."""
@@ -74,6 +78,8 @@ class Transactions(Settlement):
                 self._undo(transaction)
             except self._errors as error:
                 log.debug("The rollback had no answer: %s", error)
+            finally:
+                transaction.turn.close()
             lost = self.dialect.is_cut_off(transaction.connection)
             if lost and not self.database.in_transaction():
                 self._drop_connection()
