@@ -111,17 +111,18 @@ class Caller:
             finished = execution.perform(self.huey, claimed, task, moment, watch)
         except ShutDown:
             finished = endings.interrupted(claimed, task)
-        self._settle(watch.complete(finished))
-        return finished.value
+        return self._settle(watch.complete(finished)).value
 
-    def _settle(self, finished: Finished) -> None:
+    def _settle(self, finished: Finished) -> Finished:
+        """Settle an end and tell of it; what it came to, should it have been overruled."""
         entry = self.huey.settle(finished)
         if entry.lost:
-            return
-        execution.tell(self.huey, finished, entry.enqueued)
+            return finished
+        execution.tell(self.huey, entry.finished, entry.enqueued)
         if self.huey.immediate:
             again = [finished.outcome.id] if finished.outcome.payload is not None else []
             self.run([*entry.enqueued, *again])
+        return entry.finished
 
 
 class _Watch:

@@ -26,6 +26,7 @@ from nephew.keeper import Keeper
 from nephew.loop import WorkerLoop
 from nephew.recovery import Reaper, cause_of
 from nephew.scheduler import Scheduler
+from nephew.stops import spare_children
 from nephew.version import __version__
 from nephew.worker import Worker
 
@@ -155,6 +156,8 @@ class Consumer(HueyConsumer):
         """Prepare the store, give back what dead workers left, then start everything."""
         self._prepare()
         self._set_signal_handlers()  # from the first worker on, a signal must not cut off a job
+        if not self.environment.forks:
+            spare_children()
         super().start()
         self._watcher = self.huey.backend.watcher()
 
@@ -375,6 +378,7 @@ class Consumer(HueyConsumer):
         else:
             self.environment.interrupt_workers([p for p in processes if self.environment.is_alive(p)])
             if self.worker is not None:
+                self.worker.break_off(list(self.worker.lanes))
                 self.worker.give_back_all()
 
     def _sign_off(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -57,6 +58,7 @@ class Running:
         "stopped",
         "tags",
         "task",
+        "told",
         "transaction",
     )
 
@@ -78,8 +80,9 @@ class Running:
         self.entered = True
         #: Why somebody wants it to end.
         self.cancelling: str | None = None
-        #: What its code was struck with.
+        #: What its code was struck with, and when it was last told that it is cancelled (monotonic seconds).
         self.stopped: BaseException | None = None
+        self.told = -math.inf
         #: The locks that its code has taken and not released yet.
         self.holds: list[Any] = []
         #: The transaction that it runs in, if it is transactional.

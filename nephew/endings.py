@@ -178,6 +178,27 @@ def refused(finished: Finished, error: Exception) -> tuple[Finished, ...]:
     return failed, failed._replace(outcome=bare)
 
 
+def overruled(huey: Nephew, finished: Finished, reason: str) -> Finished:
+    """The end of a job that had come to another one when it was told to stop; nothing follows from it."""
+    task = finished.task
+    outcome = finished.outcome._replace(
+        state=State.CANCELLED,
+        result=None,
+        attempt="cancelled",
+        error=None,
+        traceback=None,
+        fingerprint=None,
+        reason=reason,
+        follow_ups=(),
+        never=() if task is None else never_steps(huey, task, None, reason),
+        chord_mark=None if task is None else abort_mark(huey, task, SKIPPED),
+        chord_done=None,
+    )
+    news: News = () if task is None else ((S.SIGNAL_CANCELED, task),)
+    callback = None if task is None else chord_callback(task)
+    return Finished(outcome, task, news, (None, JobCancelled(reason)), callback)
+
+
 def not_run(
     huey: Nephew,
     claimed: Claimed,

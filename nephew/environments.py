@@ -14,7 +14,7 @@ from huey.consumer import ForkSafeFlag, GreenletEnvironment, ProcessEnvironment,
 from nephew.bell import Lifeline
 from nephew.errors import ConfigError, ShutDown
 from nephew.shield import my_shield
-from nephew.stops import by_exception, by_signal, by_throwing
+from nephew.stops import by_exception, by_signal, by_throwing, spare_children
 
 try:
     from gevent import monkey
@@ -78,6 +78,7 @@ class Processes(ProcessEnvironment):
         signal.signal(signal.SIGTERM, interrupt)
         signal.signal(signal.SIGINT, leave_it)
         signal.signal(signal.SIGHUP, leave_it)
+        spare_children()
         signal.set_wakeup_fd(-1)
         multiprocessing.current_process().daemon = False  # a daemon's jobs may not make processes; the lifeline ends it
         self.lifeline.hold_as_child()

@@ -245,8 +245,12 @@ class Nephew(Operations, Membership, Huey):
 
     def settle(self, finished: Finished) -> Entry:
         """Settle one job at once; inside a transaction of the caller's, within that."""
+        from nephew.endings import overruled
+
         if self.backend.in_transaction():  # the ledger may hold others' ends, which must not be undone with it
             reply = self.backend.conclude(self.worker.number, finished.outcome)
+            if reply.stopped:
+                return self.settle(overruled(self, finished, *reply.stopped.values()))
             return self.worker.ledger.add(finished._replace(reply=reply))
         entry = self.worker.ledger.add(finished)
         self.worker.ledger.flush()

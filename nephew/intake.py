@@ -69,7 +69,10 @@ class Intake:
                     return new_job(self._huey, task, **family)
                 return next((job for _, job in self._passed(task, family)), None)
             except Exception as error:  # it becomes the error of what it follows from, which hides other things
-                raise hide_error(error) from None
+                shown = hide_error(error)
+                if shown is error:
+                    raise
+                raise shown from None
 
     def tick(self, name: str, due: dt.datetime) -> bool:
         """Enqueue a periodic task for one due time; False when some consumer had done so already."""

@@ -55,11 +55,19 @@ def message_of(record: logging.LogRecord) -> str:
         return f"{text(str, record.msg)} {text(repr, record.args)}"
 
 
+def trace_of(record: logging.LogRecord) -> str:
+    """The traceback of a record that has one."""
+    try:
+        return _formatter.formatException(record.exc_info)  # type: ignore[arg-type]
+    except Exception:  # something else was given; whoever prints the record complains of it
+        return text(repr, record.exc_info)
+
+
 def said_by(record: logging.LogRecord) -> str:
     """What a record says, with its traceback."""
     parts = [message_of(record)]
     if record.exc_info and record.exc_info[0] is not None:
-        parts.append(_formatter.formatException(record.exc_info))
+        parts.append(trace_of(record))
     if record.stack_info:
         parts.append(record.stack_info)
     return "\n".join(parts)

@@ -165,19 +165,17 @@ class Lane:
         backend, job = self.huey.backend, self.job
         return (backend.one_writer or backend.snapshots) and job is not None and options_of(job.calling).transactional
 
-    def break_off(self) -> bool:
-        """Stop the code of a job that holds up whatever is written; False when there is none."""
+    def break_off(self) -> None:
+        """Stop the code of the running job, which then goes back."""
         job = self.job
-        if job is None or not self.hushed:
-            return False
-        self.stop(job, ShutDown())
-        return True
+        if job is not None:
+            self.stop(job, ShutDown())
 
     def began(self, claimed: Claimed, running: Running) -> None:
         """A job's function is about to be called."""
         self.progress, self.progress_dirty, self.marked, self.deadline = None, False, False, None
         self.since = time.monotonic()
-        self.worker.presence.began(self.slot, claimed.seq, claimed.claim, self.huey.backend.now())
+        self.worker.presence.began(self.slot, claimed.seq, claimed.claim, self.worker.backend.now())
         self.running, self.job = claimed, running
 
     def ended(self) -> None:

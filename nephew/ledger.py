@@ -36,9 +36,17 @@ class Entry:
 class Ledger:
     """Collects outcomes and settles them in batches. Any thread may add and flush."""
 
-    def __init__(self, settle: Callable[[Sequence[Outcome]], Settled], within: float = 0.01) -> None:
-        """:param within: seconds after which no outcome should be waiting any more."""
-        self._settle = settle
+    def __init__(
+        self,
+        settle: Callable[[Sequence[Outcome]], Settled],
+        within: float = 0.01,
+        overruled: Callable[[Finished, str], Finished] = lambda finished, reason: finished,
+    ) -> None:
+        """
+        :param within: seconds after which no outcome should be waiting any more.
+        :param overruled: what a job comes to that ended though somebody had asked for its end, and why.
+        """
+        self._settle, self._overruled = settle, overruled
         self.within = within * EARLY
         self._pending: list[Entry] = []
         self._batch: list[Entry] = []
@@ -92,13 +100,20 @@ class Ledger:
     def _settle_batch(self, batch: Sequence[Entry]) -> None:
         firsts: dict[tuple[int, int], Entry] = {}
         for entry in batch:  # a claim ends once, however many ends it is given
-            firsts.setdefault((entry.finished.outcome.seq, entry.finished.outcome.claim), entry)
+            if not entry.settled:
+                firsts.setdefault((entry.finished.outcome.seq, entry.finished.outcome.claim), entry)
         reply = self._settle([entry.finished.outcome for entry in firsts.values()])
         for key, first in firsts.items():
-            self._close(first, key in reply.lost, reply.enqueued)
+            if key not in reply.stopped:
+                self._close(first, key in reply.lost, reply.enqueued)
+        stopped = [firsts[key] for key in reply.stopped]
         for entry in batch:
-            if not entry.settled:
+            if not entry.settled and entry not in stopped:
                 self._close(entry, True, ())
+        for key in reply.stopped:
+            firsts[key].finished = self._overruled(firsts[key].finished, reply.stopped[key])
+        if stopped:
+            self._settle_batch(stopped)
 
     def _settle_one_by_one(self, batch: Sequence[Entry], error: Refused) -> None:
         """Something in a batch is not taken: settle the others, and end that one without it."""

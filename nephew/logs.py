@@ -15,7 +15,7 @@ from typing import Any
 
 from nephew.backends.records import Claimed
 from nephew.current import running
-from nephew.journal import message_of
+from nephew.journal import message_of, trace_of
 from nephew.redaction import Secrets, hidden
 from nephew.settings import Settings
 
@@ -24,9 +24,6 @@ JOB_KEYS = {"job_id": "id", "task": "task", "attempt": "attempt", "queue": "queu
 
 #: The attributes that every record has; the others came in by `extra`.
 _STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
-
-_formatter = logging.Formatter()
-
 
 #: Loggers of our own; what they say is not the job's.
 _OURS = "huey.nephew"
@@ -54,11 +51,11 @@ def _hide(record: logging.LogRecord, secrets: Secrets) -> None:
     if (shown := secrets.hide(said)) != said:
         record.msg, record.args = shown, ()
     if record.exc_info:
-        trace = _formatter.formatException(record.exc_info)
+        trace = trace_of(record)
         if (shown := secrets.hide(trace)) != trace:
             record.exc_info, record.exc_text = None, shown
     for name, value in vars(record).items():
-        if name not in _STANDARD or name in ("exc_text", "stack_info"):
+        if value is not None and (name not in _STANDARD or name in ("exc_text", "stack_info")):
             setattr(record, name, secrets.hide_in(value))
 
 

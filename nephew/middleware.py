@@ -7,6 +7,7 @@ options of a task have the same shape: `Timeout` and `AtMostOnce` are here.
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -143,11 +144,22 @@ def parsed(given: Iterable[Any]) -> tuple[Middleware, ...]:
 
 def _middleware(given: Any) -> Middleware:
     if isinstance(given, Middleware):
+        _check_is_plain(given, given.run, given.enqueue)
         return given
     if callable(given) and not isinstance(given, type):
+        _check_is_plain(given, given)
         return Around(given)
     made = "; give an instance, not the class" if isinstance(given, type) else ""
     raise ConfigError(f"expected a function (job, call_next) or an instance of nephew.Middleware, got {given!r}{made}")
+
+
+def _check_is_plain(given: Any, *functions: Callable[..., Any]) -> None:
+    for function in functions:
+        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+            raise ConfigError(
+                f"expected a plain function (job, call_next) of {given!r}, got an asynchronous one or a generator; "
+                "nobody would run its body, nor the jobs"
+            )
 
 
 def around_runs(layers: Sequence[Middleware], options: Mapping[str, Any], function: Run) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import difflib
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -27,6 +28,9 @@ HUEY_OPTIONS = (
 
 #: The most tags that a job may have, and the most characters of one.
 MOST_TAGS, LONGEST_TAG = 20, 50
+
+#: Control characters and halves of surrogate pairs.
+_UNFIT = ("Cc", "Cs")
 
 _SEVERAL = (tuple, list, set, frozenset)
 
@@ -168,7 +172,7 @@ def as_tags(task: str, given: Any) -> tuple[str, ...]:
     if tags is None or not all(map(_is_tag, tags)) or len(tags) > MOST_TAGS:
         raise ConfigError(
             f"task {task}: expected tags to be at most {MOST_TAGS} texts of 1 to {LONGEST_TAG} characters"
-            f" without commas, got {given!r}"
+            f" without commas or control characters, got {given!r}"
         )
     return tuple(dict.fromkeys(tags))
 
@@ -184,7 +188,9 @@ def tags_from(text: str | None) -> tuple[str, ...]:
 
 
 def _is_tag(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value.strip()) == len(value) <= LONGEST_TAG and "," not in value
+    if not isinstance(value, str) or not 0 < len(value.strip()) == len(value) <= LONGEST_TAG:
+        return False
+    return not any(letter == "," or unicodedata.category(letter) in _UNFIT for letter in value)
 
 
 def _argument_names(task: str, given: Any) -> tuple[str, ...]:

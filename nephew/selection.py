@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from nephew.backends.records import Filter
 from nephew.errors import ConfigError
 from nephew.fingerprint import LENGTH
-from nephew.job import State
+from nephew.job import WAITING, State
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -47,12 +49,14 @@ class Selection:
         were cancelled.
     :param older_than: enqueued longer ago than this (seconds).
     :param newer_than: enqueued less long ago than this (seconds).
-    :raises ConfigError: for a state that there is none of.
+    :raises ConfigError: for a state that there is none of, an empty text, and an age that is no number.
     """
 
     def __init__(self, huey: Nephew, **wanted: Unpack[Wanted]) -> None:
         self._backend = huey.backend
         states, error = _states(wanted.get("state")), wanted.get("error")
+        if error == "":
+            raise ConfigError("expected a fingerprint or a text of the error, got ''")
         is_fingerprint = error is not None and _FINGERPRINT.fullmatch(error) is not None
         self.filter = Filter(
             states=states or (_FAILED if error is not None else ()),
@@ -68,7 +72,10 @@ class Selection:
     def _ago(self, age: Age | None) -> float | None:
         if age is None:
             return None
-        return self._backend.now() - (age.total_seconds() if isinstance(age, dt.timedelta) else age)
+        seconds = age.total_seconds() if isinstance(age, dt.timedelta) else age
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or math.isnan(seconds):
+            raise ConfigError(f"expected an age in seconds, got {age!r}")
+        return self._backend.now() - seconds
 
     def count(self) -> int:
         """How many there are."""
@@ -77,14 +84,26 @@ class Selection:
     def ids(self) -> Iterator[list[str]]:
         """Their ids, a small step at a time, the oldest first; each job once, whatever becomes of it meanwhile."""
         latest = self._backend.rows(limit=1, longest=0)
-        place = 0
-        while latest and (found := self._backend.ids(self.filter, place, STEP)):
-            # A job that is put back into the queue gets a place behind all that were there.
-            old = [(seq, job_id) for seq, job_id in found if seq <= latest[0].seq]
-            if old:
-                yield [job_id for _, job_id in old]
-            if len(old) < len(found):
-                return
+        last, began = latest[0].seq if latest else 0, self._backend.now()
+        there = self._walk(self.filter, 0, last)
+        if self.filter.states and WAITING.isdisjoint(self.filter.states):
+            yield from there
+            return
+        # What is due or tried again meanwhile gets a place behind all that were there.
+        moved = self.filter._replace(before=began if self.filter.before is None else min(began, self.filter.before))
+        met: set[str] = set()
+        for ids in chain(there, self._walk(moved, last)):
+            found = [job_id for job_id in ids if job_id not in met]
+            met.update(found)
+            if found:
+                yield found
+
+    def _walk(self, wanted: Filter, place: int, last: float = math.inf) -> Iterator[list[str]]:
+        """The ids of jobs behind one place, up to another."""
+        while place < last and (found := self._backend.ids(wanted, place, STEP)):
+            ids = [job_id for seq, job_id in found if seq <= last]
+            if ids:
+                yield ids
             place = found[-1][0]
 
 

@@ -5,6 +5,7 @@ Each function here is called by the thread that runs jobs, and returns what stop
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -46,3 +47,9 @@ def by_throwing() -> Stop:
             greenlet.throw(error)
 
     return lambda job, error: hub.loop.run_callback(throw, job, error)
+
+
+def spare_children() -> None:
+    """From now on a process that a job forks ends on SIGTERM as any other: this one's handler is not meant for it."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))

@@ -17,7 +17,7 @@ from huey.api import Task as HueyTask
 from nephew.backends.records import Claimed, Transaction
 from nephew.current import Running
 from nephew.endings import Finished, Ran, finish, given_back, with_log
-from nephew.errors import BackendError, NotBegun
+from nephew.errors import BackendError, JobCancelled, NotBegun
 from nephew.job import State
 from nephew.message import decode
 
@@ -73,7 +73,7 @@ class Scope:
         :raises BackendError: when it was not committed, or nobody knows.
         """
         reply = self._backend.conclude(self._worker.number, finished.outcome)
-        if not reply.lost:
+        if not reply.lost and not reply.stopped:
             self._committing = True
             self._backend.commit(self.transaction)
             self._committed = True
@@ -144,6 +144,9 @@ def _settled(
     if finished.outcome.state is not State.SUCCEEDED:  # its value cannot be stored
         return finished, ran
     try:
-        return scope.settle(finished), ran
+        settled = scope.settle(finished)
     except BackendError as error:
         return None, ran._replace(error=error)
+    if settled.reply is not None and settled.reply.stopped:
+        return None, ran._replace(error=JobCancelled(*settled.reply.stopped.values()))
+    return settled, ran

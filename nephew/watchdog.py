@@ -37,8 +37,6 @@ class Watchdog:
         self._closing = False
         self._thread: threading.Thread | None = None
         self._next_look = 0.0
-        #: When each lane's job was last told to stop, by the job's identity.
-        self._told: dict[int, float] = {}
 
     def wake(self) -> None:
         """A job runs that has a time limit, or has been running for a while."""
@@ -111,10 +109,9 @@ class Watchdog:
     def _press(self, lane: Lane, now: float) -> None:
         """Tell a job to stop, again and again while its code does not let that through."""
         job = lane.job
-        if job is None or job.cancelling is None or now - self._told.get(id(job), -AGAIN) < AGAIN:
+        if job is None or job.cancelling is None or now - job.told < AGAIN:
             return
         if isinstance(job.stopped, JobCancelled):
             log.warning("Job %s was told to stop and goes on; it is told again.", job.id)
-        self._told = {id(job): now} | {key: told for key, told in self._told.items() if now - told < AGAIN}
-        job.stopped = JobCancelled(job.cancelling)
+        job.stopped, job.told = JobCancelled(job.cancelling), now
         lane.stop(job, job.stopped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import os
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nephew.backends.records import Claimed, Outcome, Settled, WorkerRecord
+from nephew.endings import overruled
 from nephew.errors import BackendError, NephewError, Refused
 from nephew.gate import Gate
 from nephew.ledger import Ledger
@@ -46,7 +48,7 @@ class Worker:
         self.pid = os.getpid()
         self.host = socket.gethostname()
         self.gate = Gate()
-        self.ledger = Ledger(self._settle, huey.settings.settle_after)
+        self.ledger = Ledger(self._settle, huey.settings.settle_after, functools.partial(overruled, huey))
         self.lanes: list[Lane] = []
         self._free_slots = list(range(slots))[::-1]
         self.slots = slots
@@ -173,7 +175,8 @@ class Worker:
 
         For the last moment of a shutdown: what they still do is not settled any more.
         """
-        self._break_off_transactions()
+        # In their transactions nothing can be given back; they do that themselves.
+        self.break_off([lane for lane in self.lanes if lane.hushed])
         for lane in self.lanes:
             lane.give_back(running_too=True)
         try:
@@ -181,9 +184,11 @@ class Worker:
         except BackendError as error:
             log.warning("The store cannot be told of the shutdown (%s); its jobs are found by the reaper.", error)
 
-    def _break_off_transactions(self) -> None:
-        """Stop the code of jobs in whose transactions nothing can be given back; they do that themselves."""
-        stopped = [lane for lane in self.lanes if lane.break_off()]
+    def break_off(self, lanes: Sequence[Lane]) -> None:
+        """Stop the code that these lanes run, and wait a moment for its `finally` blocks."""
+        busy = [lane for lane in lanes if lane.job is not None]
+        for lane in busy:
+            lane.break_off()
         deadline = time.monotonic() + LAST_CALL
-        while any(lane in self.lanes for lane in stopped) and time.monotonic() < deadline:
+        while any(lane in self.lanes for lane in busy) and time.monotonic() < deadline:
             time.sleep(0.01)

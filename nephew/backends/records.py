@@ -172,12 +172,15 @@ class Settled(NamedTuple):
 
     :ivar lost: the claims (as `(seq, claim)`) that no longer held.
     :ivar enqueued: the ids of the jobs that followed.
+    :ivar stopped: the claims whose end somebody had asked for, and why: what they came to was not written, they are
+        still held and to be ended as cancelled.
     :ivar known: False when the worker's registration is gone: it was taken for dead and must sign on anew.
     """
 
     lost: frozenset[tuple[int, int]]
     enqueued: tuple[str, ...]
     known: bool = True
+    stopped: dict[tuple[int, int], str] = {}
 
 
 class WorkerRecord(NamedTuple):

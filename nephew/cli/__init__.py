@@ -59,8 +59,7 @@ def main() -> None:
     try:
         code = nephew.main(prog_name="nephew", standalone_mode=False)
     except click.UsageError as error:
-        error.message = clean(error.message)
-        error.show()
+        click.UsageError(clean(error.format_message()), error.ctx).show()
         code = error.exit_code
     except (click.ClickException, HueyException) as error:  # ours, and those of Huey itself
         click.ClickException(clean(without_passwords(str(error)))).show()

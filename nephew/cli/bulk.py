@@ -48,7 +48,8 @@ class Action(NamedTuple):
 def retry(huey: Nephew, job_ids: tuple[str, ...], wanted: Wanted, yes: bool) -> None:
     """Put ended or parked jobs back into the queue.
 
-    Their earlier attempts stay in the record. A filter that names no state means those that failed, were cancelled, expired or are parked.
+    Their earlier attempts stay in the record. A filter that names no state means those that failed, were cancelled,
+    expired or are parked.
     """
     act(huey, RETRY, job_ids, wanted, yes)
 

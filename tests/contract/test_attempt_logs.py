@@ -144,6 +144,23 @@ def test_a_line_that_no_store_takes_as_it_is_does_not_cost_the_end(huey: Nephew,
     assert len(huey.logs(result.id)[0].lines) == 1
 
 
+@pytest.mark.parametrize("redact", [(), "secret"])
+def test_a_line_with_a_traceback_that_is_none_does_not_fail_the_job(
+    huey: Nephew, work: Work, monkeypatch: pytest.MonkeyPatch, redact: Any
+):
+    monkeypatch.setattr(log, "propagate", False)  # what else prints it may complain
+
+    @huey.task(redact=redact)
+    def lookup(secret: str) -> None:
+        log.error("not found", exc_info=("a", "b"))
+
+    result = lookup("tok-7391")
+    work(huey)
+
+    assert result.state == "succeeded"
+    assert said(huey.logs(result.id)) == [["not found\n('a', 'b')"]]
+
+
 def test_a_retry_by_hand_adds_to_the_record(huey: Nephew, work: Work):
     result = huey.task()(lambda: log.info("attempt %d", current_job().attempt))()
     work(huey)

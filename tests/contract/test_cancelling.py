@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from nephew import JobCancelled, Nephew, current_job
 from nephew.errors import JobEnded
 from nephew.job import State
 from tests.contract.conftest import Work
-from tests.contract.jobs import Hand, again, fails, given_back
+from tests.contract.jobs import Hand, again, fails, given_back, succeeded
 
 HOUR = 3600
 
@@ -131,6 +132,45 @@ def test_a_job_that_is_to_end_does_not_wait_for_its_next_attempt(huey: Nephew, w
     work(huey)
 
     assert (held.state, huey.job(held.id).reason) == ("cancelled", "cancelled by request")
+
+
+@pytest.mark.parametrize("function", [lambda: "done", fails], ids=["succeeds", "fails"])
+def test_a_job_that_comes_to_its_end_though_it_was_cancelled_is_cancelled(
+    huey: Nephew, work: Work, function: Callable[[], Any]
+):
+    ran: list[Any] = []
+    told: list[str] = []
+    task = huey.task(name="task", unique=True)(lambda: (huey.cancel(current_job().id, "too late?"), function())[1])
+    following = huey.task(name="following")(lambda *values: ran.append(values))
+    total = huey.task(name="total")(len)
+    huey.signal()(lambda signal, task, *rest: told.append(signal))
+
+    first, then = huey.enqueue(task.s().then(following).error(following))
+    called = huey.enqueue(chord([task.s()], total.s()))
+    work(huey)
+
+    job = huey.job(first.id)
+    assert (job.state, job.reason, job.error, job.result) == ("cancelled", "too late?", None, None)
+    assert [attempt.outcome for attempt in job.attempts] == ["cancelled"]
+    assert (then.state, ran) == ("cancelled", [])
+    assert called.callback.get() == 1
+    assert "canceled" in told and told.count("complete") == 1
+    with pytest.raises(JobEnded, match="too late"):
+        first.get(blocking=True, timeout=5)
+
+
+def test_what_a_settle_did_not_write_is_told_again_when_it_is_repeated(huey: Nephew):
+    task = huey.task(name="task")(lambda: None)
+    hand, results = Hand(huey.backend), [task(), task()]
+    claims = hand.claim(2)
+    huey.cancel(results[0].id, "not wanted")
+    outcomes = [succeeded(claimed) for claimed in claims]
+
+    replies = [huey.backend.settle(hand.number, 1, outcomes) for _ in range(2)]
+
+    assert replies[0] == replies[1]
+    assert replies[0].stopped == {(claims[0].seq, claims[0].claim): "not wanted"}
+    assert [result.state for result in results] == ["queued", "succeeded"]
 
 
 def test_a_job_run_by_hand_can_ask_whether_it_was_cancelled(huey: Nephew):

@@ -61,6 +61,20 @@ def test_a_state_that_there_is_none_of_is_refused(huey: Nephew):
         huey.inspection.selection(state="fialed")
 
 
+@pytest.mark.parametrize("age", [float("nan"), "7d", True])
+def test_an_age_that_is_none_is_refused(huey: Nephew, age: Any):
+    """To PostgreSQL everything is less than nan, and nothing to SQLite."""
+    with pytest.raises(ConfigError, match="expected an age in seconds, got"):
+        huey.inspection.selection(older_than=age)
+    with pytest.raises(ConfigError, match="expected an age in seconds, got"):
+        huey.jobs(newer_than=age)
+
+
+def test_an_empty_text_is_refused_since_every_error_has_it(huey: Nephew):
+    with pytest.raises(ConfigError, match="expected a fingerprint or a text of the error, got ''"):
+        huey.inspection.selection(error="")
+
+
 def test_each_job_is_met_once_even_if_it_gets_a_new_place(huey: Nephew, work: Work):
     task = huey.task(name="task")(lambda: None)
     huey.enqueue_many([task.s() for _ in range(450)])
@@ -73,6 +87,20 @@ def test_each_job_is_met_once_even_if_it_gets_a_new_place(huey: Nephew, work: Wo
         work(huey)
 
     assert len(met) == len(set(met)) == 450
+
+
+def test_a_job_that_becomes_due_meanwhile_is_met_too_and_a_new_one_is_not(huey: Nephew):
+    task = huey.task(name="task")(lambda: None)
+    soon = huey.backend.now() + 60
+    huey.backend.enqueue([job(f"{number}", eta=soon) for number in range(450)])
+
+    met = []
+    for ids in huey.inspection.selection(state=["scheduled", "queued"]).ids():
+        huey.backend.promote(soon)
+        task()
+        met += ids
+
+    assert sorted(met) == sorted(f"{number}" for number in range(450))
 
 
 def test_a_list_leaves_out_what_is_long(huey: Nephew, work: Work):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -137,11 +137,21 @@ def test_an_option_that_its_middleware_refuses_is_an_error_at_import(make: Make)
         huey.task(tennant="acme")(lambda: None)  # type: ignore[call-arg]
 
 
+async def asynchronous(job: Any, call_next: Run) -> Any:
+    return call_next(job)
+
+
+def generating(job: Any, call_next: Run) -> Iterator[Any]:
+    yield call_next(job)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
         ([42], r"expected a function (job, call_next) or an instance of nephew.Middleware, got 42"),
         ([Tenant], "give an instance, not the class"),
+        ([asynchronous], "got an asynchronous one or a generator; nobody would run its body"),
+        ([generating], "got an asynchronous one or a generator; nobody would run its body"),
         ([Tenant(), Tenant()], "expected one owner of the task option 'tenant'"),
         ("abc", "expected middleware to be a list of middleware, got 'abc'"),
         (3, "expected middleware to be a list of middleware, got 3"),

@@ -159,7 +159,7 @@ def test_a_thread_is_struck_only_while_it_runs_the_job_that_was_meant():
 
     def code(_: object) -> int:
         count = 0
-        for _ in range(100_000):
+        for _ in range(20_000):
             count += 1
         return count
 
@@ -173,7 +173,7 @@ def test_a_thread_is_struck_only_while_it_runs_the_job_that_was_meant():
     striker = threading.Thread(target=strike_all)
     striker.start()
     try:
-        while len(struck) < 100:
+        while len(struck) < 2:
             try:
                 my_shield().expose(job, code)
             except JobCancelled as error:
@@ -182,4 +182,40 @@ def test_a_thread_is_struck_only_while_it_runs_the_job_that_was_meant():
         enough.set()
         striker.join()
 
+    assert my_shield().exposed is None
+
+
+def test_what_strikes_a_job_while_it_runs_another_by_hand_is_raised_after_that_one(huey: Nephew):
+    seen: list[str] = []
+    job = object()
+    stop = by_exception()
+
+    def strike() -> None:
+        striker = threading.Thread(target=stop, args=(job, JobCancelled("now")))
+        striker.start()
+        striker.join()
+
+    @huey.task()
+    def other() -> str:
+        strike()
+        return "done"
+
+    def code(_: object) -> None:
+        result = other()
+        try:
+            huey.execute(huey.dequeue())
+        finally:
+            seen.append(str(result.state))
+        seen.append("after")
+
+    def later(_: object) -> None:
+        other_result = other()
+        huey.execute(huey.dequeue())
+        seen.append(str(other_result.state))
+
+    with pytest.raises(JobCancelled):
+        my_shield().expose(job, code)
+    my_shield().expose(object(), later)
+
+    assert seen == ["succeeded", "succeeded"]
     assert my_shield().exposed is None

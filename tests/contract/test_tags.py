@@ -39,7 +39,10 @@ def test_a_job_has_the_tags_of_its_task(huey: Nephew, given: Any, tags: tuple[st
     assert huey.jobs()[0].tags == tags
 
 
-@pytest.mark.parametrize("given", ["", " padded", "a,b", "x" * 51, 7, [7], [f"tag{n}" for n in range(21)], {"a": 1}])
+@pytest.mark.parametrize(
+    "given",
+    ["", " padded", "a,b", "a\0b", "a\nb", "\ud800", "x" * 51, 7, [7], [f"tag{n}" for n in range(21)], {"a": 1}],
+)
 def test_what_cannot_be_a_tag_is_refused(huey: Nephew, given: Any):
     with pytest.raises(ConfigError, match="expected tags to be at most 20 texts of 1 to 50 characters without commas"):
         huey.task(tags=given)(lambda: None)

@@ -53,6 +53,21 @@ def test_a_result_that_the_next_step_cannot_be_given_fails_the_pipeline(make_hue
     assert huey.job(following.id).state == State.SUCCEEDED
 
 
+@pytest.mark.parametrize("argument", ["a\0b", "a\ud800b"])
+def test_a_name_that_the_store_does_not_take_holds_up_no_worker(huey: Nephew, work: Work, url: str, argument: str):
+    use = huey.task(name="use", redact="options")(lambda value, **options: None)
+    pipeline = huey.task(name="make")(lambda: 1).s().then(use, **{argument: 1})
+    following = huey.task(name="next")(lambda: None).s()
+
+    huey.enqueue(pipeline)
+    huey.enqueue(following)
+    work(huey)
+
+    takes = not url.startswith("postgresql") and argument.isascii()
+    assert huey.job(pipeline.id).state == (State.SUCCEEDED if takes else State.FAILED)
+    assert huey.job(following.id).state == State.SUCCEEDED
+
+
 def test_a_value_too_large_for_the_next_step_fails_the_pipeline(make_huey, work: Work):
     huey = make_huey(max_bytes=5000, warn_bytes=5000)
     make = huey.task(name="make")(lambda: "x" * 4000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.consumers import Bench
@@ -22,3 +24,14 @@ def test_a_child_and_its_parent_both_use_the_store(bench: Bench, kind: str) -> N
             bench.await_run("ran", f"{key}-{moment}")
     assert len(bench.runs("ran")) == 3 * len(results)
     assert "trying again" not in consumer.log()
+
+
+@pytest.mark.parametrize("kind", ["process", "thread"])
+def test_a_child_can_be_ended_by_its_job(bench: Bench, kind: str) -> None:
+    consumer = bench.consumer(kind, 1)
+
+    result = bench.tasks.bear_and_end("short")
+
+    assert bench.await_state(result, "succeeded").result == -signal.SIGTERM
+    bench.await_state(bench.tasks.note("next"), "succeeded")
+    assert "Received SIGTERM" not in consumer.log()

@@ -138,3 +138,17 @@ def test_what_may_run_at_most_once_is_cancelled_like_any_other(bench: Bench, kin
     job = bench.await_state(result, "cancelled")
     assert [attempt.outcome for attempt in job.attempts] == ["cancelled"]
     assert bench.runs("ended", "long") == []
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_what_a_shutdown_interrupts_may_tidy_up_and_goes_back(bench: Bench, kind: str) -> None:
+    consumer = bench.consumer(kind, 1, "-t", "1")
+    result = bench.tasks.spin("cut", 60)
+    bench.await_run("began", "cut")
+
+    consumer.stop()
+
+    assert len(bench.runs("tidied", "cut")) == 1
+    assert bench.runs("ended", "cut") == []
+    assert (bench.job(result).state, bench.job(result).attempts) == ("queued", ())
+    result.cancel()

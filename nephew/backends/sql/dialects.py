@@ -339,7 +339,9 @@ class Postgres(Dialect):
         return bool(getattr(self.database, "_isolation_level", None))  # the application has asked for more
 
     def is_refusal(self, error: BaseException) -> bool:
-        # Data exceptions, violated constraints, and values beyond a limit of the server.
+        # Data exceptions (the driver's own have no code), violated constraints, values beyond a limit of the server.
+        if psycopg is not None and isinstance(error, psycopg.DataError):
+            return True
         return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23", "54")
 
     def is_broken(self, error: BaseException) -> bool:

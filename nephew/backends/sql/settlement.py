@@ -62,14 +62,15 @@ class Settlement(Queue):
 
     def _settle(self, run: Run, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
         settled = self._apply(run, worker, outcomes)
-        self._remember(run, worker, number, settled.lost, settled.enqueued)
+        self._remember(run, worker, number, settled)
         return settled
 
     def _apply(self, run: Run, worker: int, outcomes: Sequence[Outcome]) -> Settled:
         held = self._held(run, worker, outcomes)
         # A claim ends once: a job that ended while it was being given back has two outcomes, the first counts.
         firsts = {(outcome.seq, outcome.claim): outcome for outcome in reversed(outcomes)}
-        kept = [outcome for key, outcome in sorted(firsts.items()) if key in held]
+        stopped = {key: reason for key, reason in held.items() if reason is not None and _is_own_end(firsts[key])}
+        kept = [outcome for key, outcome in sorted(firsts.items()) if key in held and key not in stopped]
         self._end(run, [outcome for outcome in kept if outcome.state in ENDED])
         self._give_back(run, [o for o in kept if o.state not in ENDED and o.payload is None])
         self._forget_revocations(run, [key for outcome in kept for key in outcome.forget])
@@ -77,15 +78,18 @@ class Settlement(Queue):
         self._run_again(run, [o for o in kept if o.payload is not None])
         self._record_attempts(run, [outcome for outcome in kept if outcome.attempt is not None])
         self._keep_logs(run, kept)
-        return Settled(frozenset((o.seq, o.claim) for o in outcomes) - held, tuple(enqueued))
+        lost = frozenset((outcome.seq, outcome.claim) for outcome in outcomes) - held.keys()
+        return Settled(lost, tuple(enqueued), stopped=stopped)
 
-    def _held(self, run: Run, worker: int, outcomes: Sequence[Outcome]) -> frozenset[tuple[int, int]]:
+    def _held(self, run: Run, worker: int, outcomes: Sequence[Outcome]) -> dict[tuple[int, int], str | None]:
+        """The claims that still hold, each with why its end was asked for, if it was."""
+        claims = {(outcome.seq, outcome.claim) for outcome in outcomes}
         rows = run(
-            f"SELECT seq, claim FROM nephew_job WHERE seq IN ({marks(outcomes)}) AND worker = ?"
+            f"SELECT seq, claim, cancelling FROM nephew_job WHERE seq IN ({marks(outcomes)}) AND worker = ?"
             f" AND finished_at IS NULL ORDER BY seq{self.dialect.for_update}",
             (*(outcome.seq for outcome in outcomes), worker),
         )
-        return frozenset((row[0], row[1]) for row in rows.fetchall())
+        return {(row[0], row[1]): row[2] for row in rows.fetchall() if (row[0], row[1]) in claims}
 
     def _end(self, run: Run, ended: Sequence[Outcome]) -> None:
         if ended:
@@ -185,10 +189,10 @@ class Settlement(Queue):
         run("DELETE FROM nephew_chord_member WHERE name = ? AND cid = ?", (self.name, cid))
         run("DELETE FROM nephew_chord WHERE name = ? AND cid = ?", (self.name, cid))
 
-    def _remember(
-        self, run: Run, worker: int, number: int, lost: frozenset[tuple[int, int]], enqueued: Sequence[str]
-    ) -> None:
-        reply = json.dumps([sorted(lost), enqueued]) if lost or enqueued else None
+    def _remember(self, run: Run, worker: int, number: int, settled: Settled) -> None:
+        told = settled.lost or settled.enqueued or settled.stopped
+        stopped = [(*key, reason) for key, reason in settled.stopped.items()]
+        reply = json.dumps([sorted(settled.lost), settled.enqueued, stopped]) if told else None
         if not run(
             "UPDATE nephew_worker SET settled = ?, reply = ? WHERE number = ? AND settled < ?",
             (number, reply, worker, number),
@@ -200,8 +204,16 @@ class Settlement(Queue):
         if not rows or rows[0][0] != number:
             # The worker was declared dead and its claims given away.
             return Settled(frozenset((o.seq, o.claim) for o in outcomes), (), known=bool(rows))
-        lost, enqueued = json.loads(rows[0][1]) if rows[0][1] else ([], [])
-        return Settled(frozenset((seq, claim) for seq, claim in lost), tuple(enqueued))
+        lost, enqueued, *more = json.loads(rows[0][1]) if rows[0][1] else ([], [])
+        stopped = {(seq, claim): reason for seq, claim, reason in (more[0] if more else [])}
+        return Settled(frozenset((seq, claim) for seq, claim in lost), tuple(enqueued), stopped=stopped)
+
+
+def _is_own_end(outcome: Outcome) -> bool:
+    """Whether the function itself came to this end, which does not count once the job was told to stop."""
+    if outcome.state is State.FAILED:
+        return outcome.attempt not in (None, "lost")
+    return outcome.state is State.SUCCEEDED
 
 
 def _end_values(outcome: Outcome, now: float) -> tuple[Any, ...]:

@@ -312,6 +312,20 @@ def _multiprocess(act: Callable[[], object]) -> int:
     return child.exitcode or 0
 
 
+@job()
+def bear_and_end(key: str) -> int:
+    """Makes a child that would live for long, and ends it as `multiprocessing` does."""
+    context = multiprocessing.get_context("fork")
+    lives = context.Event()
+    child = context.Process(target=lambda: (lives.set(), time.sleep(60)))
+    child.start()
+    lives.wait(10)
+    child.terminate()
+    child.join(10)
+    child.kill()
+    return child.exitcode or 0
+
+
 def _run_program(act: Callable[[], object]) -> int:
     act()
     return subprocess.run([sys.executable, "-c", "raise SystemExit(0)"], check=False).returncode
