@@ -121,7 +121,14 @@ class Operations:
         return self.intake.again(copy_of(cast("Nephew", self), job_id), job_id)
 
     def delete_jobs(self, *job_ids: str) -> int:
-        """Delete ended or parked jobs with all that belongs to them; how many. Others are left as they are."""
+        """Delete ended or parked jobs with all that belongs to them; how many. Others are left as they are.
+
+        A parked one is cancelled first: something may wait for its end.
+        """
+        for job_id in job_ids:
+            found = self.backend.outcome(job_id)
+            if found is not None and found[0] == State.PARKED:
+                self.caller.cancel(job_id, "deleted")
         steps = [job_ids[first : first + STEP] for first in range(0, len(job_ids), STEP)]
         return sum(self.backend.delete_jobs(ids, ended=True) for ids in steps)
 

@@ -119,6 +119,8 @@ def _states(state: str | State | Sequence[str] | None) -> tuple[str, ...]:
     if state is None:
         return ()
     wanted = [state] if isinstance(state, str) else list(state)
+    if not wanted:
+        raise ConfigError("expected a state or several, got none of them; leave it out to mean all")
     for name in wanted:
         if name not in list(State):
             raise ConfigError(f"expected a state of {', '.join(State)}; got {name!r}")

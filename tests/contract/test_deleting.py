@@ -6,10 +6,12 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from huey.api import chord
 
 from nephew import Nephew
 from nephew.backends.contract import Backend
 from nephew.backends.records import ChordMark, Filter, LogLines
+from nephew.endings import Finished
 from nephew.errors import ConfigError
 from nephew.job import State
 from tests.contract.conftest import Work
@@ -176,3 +178,22 @@ def test_a_waiting_job_is_kept_until_it_is_cancelled(huey: Nephew):
 
     assert (kept, huey.delete_jobs(waiting.id), huey.delete_jobs(waiting.id)) == (0, 1, 0)
     assert huey.job(waiting.id) is None
+
+
+def test_a_parked_member_of_a_chord_that_is_deleted_is_not_waited_for(huey: Nephew, work: Work):
+    member, total = huey.task(name="member")(lambda: 1), huey.task(name="total")(len)
+    waiting = member.s()
+    called = huey.enqueue(chord([member.s(), waiting], total.s()))
+    (claimed,) = huey.worker.claim(huey.worker.next_claim(), 1, ids=[waiting.id])
+    huey.settle(Finished(parked(claimed, "unknown")))
+
+    deleted = huey.delete_jobs(waiting.id)
+    work(huey)
+
+    assert (deleted, huey.job(waiting.id)) == (1, None)
+    assert called.callback.get() == 2
+
+
+def test_no_state_at_all_does_not_mean_every_job(huey: Nephew):
+    with pytest.raises(ConfigError, match="expected a state or several, got none of them"):
+        huey.jobs(state=[])

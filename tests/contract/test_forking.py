@@ -192,7 +192,12 @@ def test_on_sqlite_a_fork_inside_a_write_waits_for_nobody(sqlite_url: str, name:
 
     with dialect.writing():
         _, ended = in_a_child(lambda: None)
-    thread = threading.Thread(target=lambda: entered.append(dialect.writing().acquire(timeout=5)))
+
+    def enter() -> None:
+        with dialect.writing():
+            entered.append(True)
+
+    thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
 
