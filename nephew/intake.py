@@ -10,9 +10,11 @@ from huey import signals as S
 from huey.api import ResultGroup
 from huey.api import Task as HueyTask
 
+from nephew import clock
 from nephew.backends.records import Enqueued, NewJob
 from nephew.draft import Draft
 from nephew.errors import NephewError
+from nephew.followups import KEPT_OUT, chord_callback
 from nephew.job import Relation
 from nephew.message import new_job
 from nephew.middleware import Enqueue, Middleware, around_enqueueing
@@ -38,7 +40,22 @@ class Intake:
         self._make_ready(task)
         if not self._is_wrapped:
             return self._write_one(task, new_job(self._huey, task))
-        return self._pass(task, {}, self._write_one)
+        stored: list[str] = []
+
+        def store(task: HueyTask, job: NewJob) -> Any:
+            stored.append(job.id)
+            return self._write_one(task, job)
+
+        handle = self._pass(task, {}, store)
+        if not stored and chord_callback(task) is not None:
+            self._skip(task)
+        return handle
+
+    def _skip(self, task: HueyTask) -> None:
+        """A member of a chord was not let pass: it counts as cancelled, so that the others are not in vain."""
+        job = new_job(self._huey, task)._replace(eta=clock.LATEST)  # nobody is to begin it meanwhile
+        self._huey.backend.enqueue([job])
+        self._huey.cancel(job.id, KEPT_OUT)
 
     def many(self, tasks: Sequence[HueyTask]) -> list[Any]:
         """Store calls in one step, all or none; their handles."""

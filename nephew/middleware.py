@@ -6,16 +6,17 @@ options of a task have the same shape: `Timeout` and `AtMostOnce` are here.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from nephew.current import Running
 from nephew.draft import Draft
 from nephew.errors import ConfigError, NotBegun
 from nephew.options import known
+
+T = TypeVar("T")
 
 #: What runs the rest of the chain: it is given the job and returns what the function returned.
 Run = Callable[[Running], Any]
@@ -166,7 +167,7 @@ def around_runs(layers: Sequence[Middleware], options: Mapping[str, Any], functi
     """The chain that runs the jobs of a task."""
     for layer in reversed(layers):
         if type(layer).run is not Middleware.run and layer.applies(options):
-            function = functools.partial(layer.run, call_next=function)
+            function = _before(layer.run, function)
     return function
 
 
@@ -174,5 +175,9 @@ def around_enqueueing(layers: Sequence[Middleware], store: Enqueue) -> Enqueue:
     """The chain that stores a job."""
     for layer in reversed(layers):
         if type(layer).enqueue is not Middleware.enqueue:
-            store = functools.partial(layer.enqueue, call_next=store)
+            store = _before(layer.enqueue, store)
     return store
+
+
+def _before(layer: Callable[[T, Callable[[T], Any]], Any], following: Callable[[T], Any]) -> Callable[[T], Any]:
+    return lambda job: layer(job, following)

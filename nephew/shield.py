@@ -103,9 +103,9 @@ class Shield:
 
         It comes up between two steps of the interpreter; a call into C has to return first.
         """
+        _await_starting_threads()
         with self._lock:
             if self.exposed is job and not self.hold(error):
-                _await_starting_threads()
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(type(error)))
 
 

@@ -291,3 +291,35 @@ def test_a_callback_that_is_not_let_pass_ends_cancelled(make: Make, work: Work):
 
     assert called.callback.state == "cancelled"
     assert "a middleware did not let it pass" in str(huey.job(called.callback.id).reason)
+
+
+def test_a_member_of_a_chord_that_is_not_let_pass_counts_as_cancelled(make: Make, work: Work):
+    huey = make(Door())
+    ran: list[Any] = []
+    member = huey.task(name="member")(lambda **given: ran.append(given))
+    then = huey.task(name="then")(lambda value, **_: value)
+    total = huey.task(name="total")(lambda values, **_: len(values))
+
+    called = huey.enqueue(chord([member.s(), member.s(kept_out=True).then(then)], total.s()))
+    work(huey)
+
+    assert called.callback.get() == 2
+    assert len(ran) == 1
+    kept_out = next(job for job in huey.jobs(state="cancelled", task="member"))
+    assert "a middleware did not let it pass" in str(kept_out.reason)
+
+
+def test_the_names_of_a_middlewares_parameters_do_not_matter(make: Make, work: Work):
+    class Terse(Middleware):
+        def run(self, j: Any, go_on: Run) -> Any:  # type: ignore[override]
+            return go_on(j) + 1
+
+        def enqueue(self, d: Draft, go_on: Enqueue) -> Any:  # type: ignore[override]
+            return go_on(d)
+
+    huey = make(lambda j, go_on: go_on(j) + 1, Terse())
+
+    result = huey.task()(lambda: 40)()
+    work(huey)
+
+    assert result.get() == 42
