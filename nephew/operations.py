@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from nephew.job import AttemptLog, Job, State
 from nephew.message import options_of
 from nephew.result import Result
-from nephew.selection import STEP
+from nephew.selection import STEP, Selection
 from nephew.settings import Keep, Settings
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ class Operations:
 
         A parked one is cancelled first: something may wait for its end.
         """
-        for job_id in job_ids:
-            found = self.backend.outcome(job_id)
-            if found is not None and found[0] == State.PARKED:
+        meant = set(job_ids)
+        for parked in Selection(cast("Nephew", self), state=State.PARKED).ids():
+            for job_id in meant.intersection(parked):
                 self.caller.cancel(job_id, "deleted")
         steps = [job_ids[first : first + STEP] for first in range(0, len(job_ids), STEP)]
         return sum(self.backend.delete_jobs(ids, ended=True) for ids in steps)
