@@ -8,13 +8,13 @@ import pytest
 from huey.exceptions import TaskException
 
 from nephew.errors import JobEnded
-from tests.consumers import KINDS, Bench
+from tests.consumers import Bench
 
-ALL = list(KINDS)
+Cell = tuple[Bench, str]
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_a_running_job_is_cancelled_from_another_process(bench: Bench, kind: str) -> None:
+def test_a_running_job_is_cancelled_from_another_process(cell: Cell) -> None:
+    bench, kind = cell
     bench.consumer(kind, 1)
     first, following = bench.huey.enqueue(bench.tasks.spin.s("long", 60).then(bench.tasks.follow, "after"))
     next_one = bench.tasks.note("next")
@@ -37,9 +37,8 @@ def test_a_running_job_is_cancelled_from_another_process(bench: Bench, kind: str
     assert not first.cancel()
 
 
-@pytest.mark.parametrize("kind", ["thread"])
-def test_a_timeout_stops_the_code_of_a_thread(bench: Bench, kind: str) -> None:
-    bench.consumer(kind, 2)
+def test_a_timeout_stops_the_code_of_a_thread(bench: Bench) -> None:
+    bench.consumer("thread", 2)
     others = [bench.tasks.spin(f"other-{number}", 2.5) for number in range(1)]
 
     late = bench.tasks.spin_too_long("late")
@@ -54,8 +53,8 @@ def test_a_timeout_stops_the_code_of_a_thread(bench: Bench, kind: str) -> None:
         bench.await_state(other, "succeeded")
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_a_function_that_swallows_the_exception_is_told_again_and_ends_cancelled(bench: Bench, kind: str) -> None:
+def test_a_function_that_swallows_the_exception_is_told_again_and_ends_cancelled(cell: Cell) -> None:
+    bench, kind = cell
     consumer = bench.consumer(kind, 1)
     result = bench.tasks.swallow("deaf", 2)
     bench.await_run("began", "deaf")
@@ -68,8 +67,8 @@ def test_a_function_that_swallows_the_exception_is_told_again_and_ends_cancelled
     assert "was told to stop and goes on; it is told again" in consumer.log()
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_a_function_can_ask_whether_it_was_cancelled(bench: Bench, kind: str) -> None:
+def test_a_function_can_ask_whether_it_was_cancelled(cell: Cell) -> None:
+    bench, kind = cell
     bench.consumer(kind, 1)
     result = bench.tasks.ask("polite")
     bench.await_run("began", "polite")
@@ -80,8 +79,8 @@ def test_a_function_can_ask_whether_it_was_cancelled(bench: Bench, kind: str) ->
     assert len(bench.runs("heard", "polite")) == 1
 
 
-@pytest.mark.parametrize("kind", ["process", "thread"])
-def test_a_job_that_waits_in_a_call_of_c_is_cancelled_at_once_or_when_that_returns(bench: Bench, kind: str) -> None:
+def test_a_job_that_waits_in_a_call_of_c_is_cancelled_at_once_or_when_that_returns(cell: Cell) -> None:
+    bench, kind = cell
     bench.consumer(kind, 1)
     result = bench.tasks.spell("asleep", 3)
     began = bench.await_run("began", "asleep")
@@ -90,12 +89,12 @@ def test_a_job_that_waits_in_a_call_of_c_is_cancelled_at_once_or_when_that_retur
 
     job = bench.await_state(result, "cancelled")
     took = job.finished_at.timestamp() - began.at
-    assert took < 2.5 if kind == "process" else 2.5 < took < 5
+    assert took < 2.5 if kind != "thread" else 2.5 < took < 5
     assert bench.runs("ended", "asleep") == []
 
 
-@pytest.mark.parametrize("kind", ["process", "thread", pytest.param("greenlet", marks=pytest.mark.long)])
-def test_what_may_run_at_most_once_is_recorded_as_lost_when_its_worker_dies(bench: Bench, kind: str) -> None:
+def test_what_may_run_at_most_once_is_recorded_as_lost_when_its_worker_dies(cell: Cell) -> None:
+    bench, kind = cell
     consumer = bench.consumer(kind, 1)
     first, following = bench.huey.enqueue(bench.tasks.die_once.s("doomed").then(bench.tasks.follow, "after"))
     bench.await_run("began", "doomed")
@@ -114,8 +113,8 @@ def test_what_may_run_at_most_once_is_recorded_as_lost_when_its_worker_dies(benc
     bench.await_state(bench.tasks.once("fine"), "succeeded")
 
 
-@pytest.mark.parametrize("kind", ["process", "thread", pytest.param("greenlet", marks=pytest.mark.long)])
-def test_what_may_run_at_most_once_is_lost_when_a_shutdown_cuts_it_off(bench: Bench, kind: str) -> None:
+def test_what_may_run_at_most_once_is_lost_when_a_shutdown_cuts_it_off(cell: Cell) -> None:
+    bench, kind = cell
     consumer = bench.consumer(kind, 1, "-t", "1")
     result = bench.tasks.once("cut", 30)
     bench.await_run("began", "cut")
@@ -127,8 +126,8 @@ def test_what_may_run_at_most_once_is_lost_when_a_shutdown_cuts_it_off(bench: Be
     assert len(bench.runs("began", "cut")) == 1
 
 
-@pytest.mark.parametrize("kind", ["process", pytest.param("greenlet", marks=pytest.mark.long)])
-def test_what_may_run_at_most_once_is_cancelled_like_any_other(bench: Bench, kind: str) -> None:
+def test_what_may_run_at_most_once_is_cancelled_like_any_other(cell: Cell) -> None:
+    bench, kind = cell
     bench.consumer(kind, 1)
     result = bench.tasks.once("long", 30)
     bench.await_run("began", "long")
@@ -140,8 +139,8 @@ def test_what_may_run_at_most_once_is_cancelled_like_any_other(bench: Bench, kin
     assert bench.runs("ended", "long") == []
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_what_a_shutdown_interrupts_may_tidy_up_and_goes_back(bench: Bench, kind: str) -> None:
+def test_what_a_shutdown_interrupts_may_tidy_up_and_goes_back(cell: Cell) -> None:
+    bench, kind = cell
     consumer = bench.consumer(kind, 1, "-t", "1")
     result = bench.tasks.spin("cut", 60)
     bench.await_run("began", "cut")

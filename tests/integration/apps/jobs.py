@@ -199,7 +199,9 @@ def ask(key: str) -> None:
 @job(at_most_once=True)
 def once(key: str, seconds: float = 0.0) -> str:
     line("began", key)
-    time.sleep(seconds)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.01)
     line("ended", key)
     return key
 
