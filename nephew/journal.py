@@ -58,7 +58,7 @@ def message_of(record: logging.LogRecord) -> str:
 def trace_of(record: logging.LogRecord) -> str:
     """The traceback of a record that has one."""
     try:
-        return _formatter.formatException(record.exc_info)  # type: ignore[arg-type]
+        return _formatter.formatException(record.exc_info)  # type: ignore[arg-type]  # whatever was given
     except Exception:  # something else was given; whoever prints the record complains of it
         return text(repr, record.exc_info)
 

@@ -58,7 +58,7 @@ class _Lent:
 
     def __init__(self, connection: Any) -> None:
         self._lent = connection
-        super().__init__("the application's", thread_safe=False)  # type: ignore[call-arg]
+        super().__init__("the application's", thread_safe=False)  # type: ignore[call-arg]  # Peewee's class, behind it, takes it
 
     def _connect(self) -> Any:
         return self._lent
