@@ -12,4 +12,5 @@ cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")"
 prepare_environment app postgres test
 
 export HUEY_SLOW_TESTS=1 # Huey's own suite skips some tests without it
-exec python -m pytest "$@"
+# Tests are run side by side; `-n 0` runs one after the other, as --long does.
+exec python -m pytest -n auto --dist worksteal "$@"

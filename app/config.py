@@ -46,6 +46,7 @@ class Settings:
 
     :ivar database_url: the application's tables and, without Redis, its jobs.
     :ivar redis_url: where the jobs live instead, or None.
+    :ivar queue_name: the name of the instance; applications that share a Redis need different ones.
     :ivar smtp: the mail server; None: e-mail is kept in a maildir under `data_dir`.
     :ivar data_dir: exports, downloads and the local maildir.
     :ivar export_ttl: how long an export is kept, in seconds.
@@ -55,6 +56,7 @@ class Settings:
 
     database_url: str = field(default=f"sqlite:///{PROJECT / 'var' / 'todo.db'}", repr=False)
     redis_url: str | None = field(default=None, repr=False)
+    queue_name: str = "todo"
     smtp: SmtpServer | None = None
     mail_from: str = "todo@localhost"
     data_dir: Path = PROJECT / "var"
@@ -73,6 +75,7 @@ class Settings:
         settings = cls(
             database_url=env.read("DATABASE_URL", _database_url, cls().database_url),
             redis_url=_redis_url(env),
+            queue_name=env.given("QUEUE_NAME") or cls().queue_name,
             smtp=env.read("SMTP_URL", _smtp_server, None),
             mail_from=env.read("MAIL_FROM", _mail_address, cls().mail_from),
             data_dir=env.read("DATA_DIR", _folder, cls().data_dir),

@@ -11,8 +11,8 @@ from nephew import Nephew
 def make_queue(settings: Settings) -> Nephew:
     """Jobs live on Redis where it is configured; else in the application's database, in its transactions."""
     if settings.redis_url is not None:
-        return Nephew("todo", settings.redis_url, database_url=settings.database_url)
-    return Nephew("todo", database=db)
+        return Nephew(settings.queue_name, settings.redis_url, database_url=settings.database_url)
+    return Nephew(settings.queue_name, database=db)
 
 
 #: The one instance of this process.

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmarks import driver, report
+from benchmarks import driver, growth, report
 from benchmarks.plan import FULL, SHORT
 from benchmarks.runners import NAMES
 
@@ -17,25 +17,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the figures and, unless it is a short or a partial run, write them down."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`
+    command = " ".join(["python -m benchmarks", *(sys.argv[1:] if arguments is None else arguments)])
+    if options.growth:
+        return _measure_growth(options.short, options.write, command)
     plan = SHORT if options.short else FULL
     plan = replace(plan, rounds=options.rounds or plan.rounds, jobs=options.jobs or plan.jobs)
     names = options.runner or list(NAMES)
-    command = " ".join(["python -m benchmarks", *(sys.argv[1:] if arguments is None else arguments)])
     try:
-        found = driver.run(plan, names, lambda text: print(text, file=sys.stderr, flush=True))
+        found = driver.run(plan, names, _say)
     except driver.SessionError as error:
         print(error, file=sys.stderr)
         return 1
-    print(report.render(found, command))
-    if options.write or (not options.short and not options.runner):
-        report.write(found, command)
-        print(f"Written to {report.PAGE}", file=sys.stderr)
+    _tell(report.render(found, command), report.FIGURES, options.write or not (options.short or options.runner))
     return 0
+
+
+def _measure_growth(short: bool, write: bool, command: str) -> int:
+    queues = growth.measure(growth.SHORT if short else growth.FULL, _say)
+    _tell(report.render_growth(queues, command), report.GROWTH, write or not short)
+    return 0
+
+
+def _tell(text: str, marks: tuple[str, str], write: bool) -> None:
+    print(text)
+    if write:
+        report.write(text, marks)
+        _say(f"Written to {report.PAGE}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks", description="Measures Nephew beside its peers.")
     parser.add_argument("--short", action="store_true", help="shows only that everything works")
+    parser.add_argument("--growth", action="store_true", help="measures queues of 1,000 and 1,000,000 jobs on Redis")
     parser.add_argument("--rounds", type=_positive, help="how often each runner is measured")
     parser.add_argument("--jobs", type=_positive, help="jobs per drain")
     parser.add_argument("--runner", action="append", choices=NAMES, help="only this one; may be given more than once")

@@ -10,23 +10,34 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from redis import Redis
 
 from benchmarks import imports, machine, place, runners
 from benchmarks.plan import Plan
 from benchmarks.runner import About
-from tests.servers import PostgresServer
+from tests.servers import PostgresServer, RedisServer, Server
 
 ROOT = Path(__file__).resolve().parents[1]
+
+S = TypeVar("S", bound=Server)
 
 
 class SessionError(Exception):
     """A session ended without figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Those of our own that run, as far as one of the runners needs them."""
+
+    postgres: PostgresServer | None
+    redis: RedisServer | None
 
 
 @dataclass(slots=True)
@@ -37,7 +48,9 @@ class Findings:
     machine: str
     #: The load before each round: what else went on.
     loads: list[float] = field(default_factory=list)
+    #: The servers' versions.
     postgres: str = ""
+    redis: str = ""
     abouts: dict[str, About] = field(default_factory=dict)
     #: For each runner and each measure, one figure a round.
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
@@ -57,26 +70,33 @@ def run(plan: Plan, names: Sequence[str], say: Callable[[str], None] = print) ->
     :raises SessionError: when one of them cannot be measured; it has what the session and its consumers said.
     """
     found = Findings(plan, machine.describe())
-    with _postgres(names) as server:
-        found.postgres = _version(server) if server else ""
+    with _servers(names) as servers:
+        found.postgres = _postgres_version(servers.postgres) if servers.postgres else ""
+        found.redis = _redis_version(servers.redis) if servers.redis else ""
         for number in range(plan.rounds):
             found.loads.append(machine.load())
             turn = number % len(names)
             for name in [*names[turn:], *names[:turn]]:
                 say(f"round {number + 1} of {plan.rounds}: {name}")
-                found.add(name, _session(plan, name, server, number))
+                found.add(name, _session(plan, name, servers, number))
     say("imports")
     found.imports = imports.measure(plan.imports, ROOT)
     return found
 
 
 @contextmanager
-def _postgres(names: Sequence[str]) -> Iterator[PostgresServer | None]:
-    """A server of our own, if one of the runners needs it."""
-    if runners.NEEDS_POSTGRES.isdisjoint(names):
-        yield None
-        return
-    server = PostgresServer()
+def _servers(names: Sequence[str]) -> Iterator[Servers]:
+    with ExitStack() as started:
+
+        def start(kind: type[S], needed_by: frozenset[str]) -> S | None:
+            return None if needed_by.isdisjoint(names) else started.enter_context(running(kind()))
+
+        yield Servers(start(PostgresServer, runners.NEEDS_POSTGRES), start(RedisServer, runners.NEEDS_REDIS))
+
+
+@contextmanager
+def running(server: S) -> Iterator[S]:
+    """The server, started; it is gone after the block."""
     try:
         server.start()
         yield server
@@ -84,18 +104,23 @@ def _postgres(names: Sequence[str]) -> Iterator[PostgresServer | None]:
         server.remove()
 
 
-def _version(server: PostgresServer) -> str:
+def _postgres_version(server: PostgresServer) -> str:
     with psycopg.connect(server.url) as connection:
         return str(connection.info.parameter_status("server_version"))
 
 
-def _session(plan: Plan, name: str, server: PostgresServer | None, number: int) -> dict[str, Any]:
+def _redis_version(server: RedisServer) -> str:
+    with Redis.from_url(server.url) as client:
+        return str(client.info("server")["redis_version"])
+
+
+def _session(plan: Plan, name: str, servers: Servers, number: int) -> dict[str, Any]:
     """The answer of one session, in a new folder and a new database."""
     folder = Path(tempfile.mkdtemp(prefix="nephew-benchmark-"))
     try:
         (folder / "plan").write_text(json.dumps(asdict(plan)))
-        with _database(server, f"{name}_{number}") as url:
-            _run_session(name, folder, url, plan.session_seconds)
+        with _database(servers.postgres, f"{name}_{number}") as postgres, _emptied(servers.redis) as redis:
+            _run_session(name, folder, place.environment(folder, postgres, redis), plan.session_seconds)
         answer = json.loads((folder / "figures").read_text())
         assert isinstance(answer, dict)
         return answer
@@ -117,13 +142,27 @@ def _database(server: PostgresServer | None, name: str) -> Iterator[str]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _run_session(name: str, folder: Path, url: str, seconds: float) -> None:
+@contextmanager
+def _emptied(server: RedisServer | None) -> Iterator[str]:
+    """The URL of the Redis, which is empty before and afterwards."""
+    if server is None:
+        yield ""
+        return
+    with Redis.from_url(server.url) as client:
+        client.flushall()
+        try:
+            yield server.url
+        finally:
+            client.flushall()
+
+
+def _run_session(name: str, folder: Path, where: dict[str, str], seconds: float) -> None:
     log = folder / "session.log"
     with open(log, "wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.session", name],
             cwd=ROOT,
-            env=_environment() | place.environment(folder, url),
+            env=_environment() | where,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -7,11 +7,12 @@ from pathlib import Path
 
 _FOLDER = "BENCHMARK_FOLDER"
 _POSTGRES = "BENCHMARK_POSTGRES"
+_REDIS = "BENCHMARK_REDIS"
 
 
-def environment(folder: Path, postgres: str) -> dict[str, str]:
+def environment(folder: Path, postgres: str, redis: str) -> dict[str, str]:
     """The variables that tell a session where it is."""
-    return {_FOLDER: str(folder), _POSTGRES: postgres}
+    return {_FOLDER: str(folder), _POSTGRES: postgres, _REDIS: redis}
 
 
 def folder() -> Path:
@@ -27,3 +28,8 @@ def board() -> Path:
 def postgres() -> str:
     """The URI of the session's own PostgreSQL database; empty at first."""
     return os.environ[_POSTGRES]
+
+
+def redis() -> str:
+    """The URL of the Redis; empty at first."""
+    return os.environ[_REDIS]

@@ -35,5 +35,5 @@ class Plan:
         return 60 + self.jobs / 50
 
 
-FULL = Plan(rounds=3, jobs=20_000, bulk=1_000, starts=100, results=50, idle_seconds=8, imports=15)
+FULL = Plan(rounds=3, jobs=20_000, bulk=10_000, starts=100, results=50, idle_seconds=8, imports=15)
 SHORT = Plan(rounds=1, jobs=300, bulk=100, starts=5, results=3, idle_seconds=0.5, imports=1)

@@ -6,24 +6,28 @@ import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import machine
 from benchmarks.driver import ROOT, Findings
-from benchmarks.figures import ratio, with_range
+from benchmarks.figures import ratio, rounded, with_range
+from benchmarks.growth import BATCHES, Queue
 from benchmarks.measures import MEASURES
 from benchmarks.runners import PAIRS
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
-BEGIN = "<!-- figures: written by python -m benchmarks -->"
-END = "<!-- end of figures -->"
+#: The lines around what is written: the comparison's figures, and those of long queues.
+FIGURES = ("<!-- figures: written by python -m benchmarks -->", "<!-- end of figures -->")
+GROWTH = ("<!-- growth: written by python -m benchmarks --growth -->", "<!-- end of growth -->")
 
 
-def write(found: Findings, command: str, page: Path = PAGE) -> None:
-    """Replace the figures of the page; the text around them stays."""
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+def write(text: str, marks: tuple[str, str] = FIGURES, page: Path = PAGE) -> None:
+    """Replace what is between two lines of the page; the text around them stays."""
+    first, last = marks
+    before, begin, rest = page.read_text().partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"expected {page} to contain the lines {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{render(found, command)}\n{END}{after}")
+        raise ValueError(f"expected {page} to contain the lines {first} and {last}")
+    page.write_text(f"{before}{first}\n\n{text}\n{last}{after}")
 
 
 def render(found: Findings, command: str) -> str:
@@ -74,7 +78,11 @@ def _settings(found: Findings) -> str:
 def _circumstances(found: Findings, command: str) -> str:
     plan = found.plan
     loads = ", ".join(f"{load:.1f}" for load in found.loads)
-    server = f"* PostgreSQL {found.postgres} on the same machine, configured as `initdb` leaves it."
+    servers = []
+    if found.postgres:
+        servers.append(f"* PostgreSQL {found.postgres} on the same machine, configured as `initdb` leaves it.")
+    if found.redis:
+        servers.append(f"* Redis {found.redis} on the same machine, without persistence.")
     lines = [
         f"* `{command}` on {dt.datetime.now(dt.UTC):%Y-%m-%d}. A cell is the median of {plan.rounds} rounds, with the "
         "lowest and the highest.",
@@ -83,7 +91,21 @@ def _circumstances(found: Findings, command: str) -> str:
         f"* Machine: {found.machine}.",
         f"* Load average before each round, the end of the round before it included: {loads}.",
     ]
-    return "\n".join([*lines, server] if found.postgres else lines)
+    return "\n".join([*lines, *servers])
+
+
+def render_growth(queues: Sequence[Queue], command: str) -> str:
+    """A row for each queue, then the longest beside the shortest."""
+    titles = ["one at a time" if batch == 1 else f"{batch} at a time" for batch in BATCHES]
+    headings = ["jobs waiting", "bytes per job", *(f"claimed {title}<br>jobs/s" for title in titles)]
+    rows = [
+        [f"{queue.jobs:,}", rounded(queue.bytes / queue.jobs, 0), *(with_range(queue.rates[b], 0) for b in BATCHES)]
+        for queue in queues
+    ]
+    first, last = queues[0], queues[-1]
+    rows.append([f"{last.jobs:,} ÷ {first.jobs:,}", "", *(ratio(last.rates[b], first.rates[b]) for b in BATCHES)])
+    lines = f"* `{command}` on {dt.datetime.now(dt.UTC):%Y-%m-%d}.\n* Machine: {machine.describe()}."
+    return f"{lines}\n\n{_markdown(headings, rows)}\n"
 
 
 def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

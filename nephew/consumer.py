@@ -181,6 +181,8 @@ class Consumer(HueyConsumer):
             except BackendError as error:
                 log.warning("The store cannot be reached (%s); trying again in 1 s.", error)
                 time.sleep(1)
+        for warning in self.huey.backend.warnings():
+            log.warning("%s", warning)
         if self.environment.forks:
             self.huey.close_before_fork()
 

@@ -24,7 +24,7 @@ def copy_of(huey: Nephew, job_id: str) -> HueyTask:
     :raises DecodeError: when its bytes are not a call.
     :raises NephewError: when it is called with a chord's values, which are no part of the call.
     """
-    row = huey.backend.row(job_id)
+    row = huey.history.row(job_id)
     if row is None:
         raise JobNotFound(f"there is no job {job_id} here")
     if row.chord is not None:

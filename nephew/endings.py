@@ -123,12 +123,12 @@ def lost(huey: Nephew, claimed: Claimed, task: HueyTask | None, cause: str) -> F
 
 def given_back(claimed: Claimed) -> Outcome:
     """A claim that is given up before its job was begun."""
-    return Outcome(claimed.seq, claimed.id, claimed.claim, State.QUEUED)
+    return Outcome(claimed.seq, claimed.id, claimed.claim, State.QUEUED, task=claimed.task)
 
 
 def parked(claimed: Claimed, reason: str) -> Outcome:
     """A job that cannot be run here now; it is kept with its bytes."""
-    return Outcome(claimed.seq, claimed.id, claimed.claim, State.PARKED, reason=reason)
+    return Outcome(claimed.seq, claimed.id, claimed.claim, State.PARKED, reason=reason, task=claimed.task)
 
 
 def unreadable(claimed: Claimed, error: NephewError) -> Finished:
@@ -156,6 +156,7 @@ def ended_unrun(
         never=() if task is None else never_steps(huey, task, result, reason),
         chord_mark=None if task is None else abort_mark(huey, task, SKIPPED if error is None else error),
         forget=(f"r:{claimed.id}",),
+        task=claimed.task,
     )
 
 
@@ -275,6 +276,7 @@ def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Fini
         chord_mark=mark,
         chord_done=claimed.chord,
         forget=_spent(claimed, task),
+        task=claimed.task,
     )
     if task.on_complete is not None and not follow_ups:
         never, mark = never_steps(huey, task, None, KEPT_OUT), abort_mark(huey, task, SKIPPED)
@@ -324,6 +326,7 @@ def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: Bas
         fingerprint=fingerprint.of_error(claimed.task, error),
         follow_ups=follow_ups,
         forget=_spent(claimed, task),
+        task=claimed.task,
     )
     if final:
         reason = f"{claimed.id}, a step before it, {outcome.state}"

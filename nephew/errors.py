@@ -57,6 +57,22 @@ class JobEnded(NephewError):
         super().__init__(f"job {job_id} has no result: it is {state}{because}")
 
 
+class EventsLost(NephewError):
+    """Events that somebody wanted to go on behind are not kept any longer.
+
+    :ivar after: the id behind which they were.
+    :ivar first: the id of the first event that is kept behind them; None: there is none yet.
+    """
+
+    def __init__(self, after: str, first: str | None) -> None:
+        self.after, self.first = after, first
+        kept = f"the first that is kept is {first}" if first else "none is kept"
+        super().__init__(
+            f"events after {after} are not kept any longer, {kept}; follow with lossy=True to go on without them, "
+            "and set keep_events higher to have more of them kept"
+        )
+
+
 class LockNotAcquired(NephewError, TaskLockedException):
     """Somebody else holds the lock, and waiting for it took too long; nothing was changed."""
 

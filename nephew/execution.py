@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("huey.nephew.execution")
 
+#: Seconds until a job is tried again that the store did not let begin.
+PAUSE = 1.0
+
 
 class Watch(current.Watch, transactional.Holder, Protocol):
     """Who looks after a job while its function is being run here."""
@@ -67,8 +70,9 @@ def _brought_to_an_end(
     except ShutDown:
         raise
     except NotBegun as error:
-        log.warning("Job %s could not begin (%s); it goes back to the queue.", claimed.id, error)
-        return Finished(given_back(claimed), task)
+        log.warning("Job %s could not begin (%s); it is tried again in %g s.", claimed.id, error, PAUSE)
+        later = given_back(claimed)._replace(state=State.SCHEDULED, eta=huey.backend.now() + PAUSE)
+        return Finished(later, task)
     except BaseException as error:  # sys.exit() in a hook as well
         _heed_interrupt(huey, error)
         log.exception("Job %s could not be brought to its end; it is failed.", claimed.id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack, cast
 
 from huey.utils import Error
 
 from nephew import presence
+from nephew.archive import LOCK, Progress, progress
 from nephew.backends.records import Failures, LockRow, Schema, WorkerRecord
 from nephew.job import AttemptLog, Job, State
 from nephew.options import TaskOptions
@@ -15,6 +16,7 @@ from nephew.reader import Family, Reader, attempt_log
 from nephew.selection import Selection, Wanted
 
 if TYPE_CHECKING:
+    from nephew.backends.redis import RedisBackend
     from nephew.instance import Nephew
 
 
@@ -22,12 +24,16 @@ class Status(NamedTuple):
     """How an instance is doing.
 
     :ivar oldest_waiting: seconds that the oldest waiting job has waited; None: none waits.
+    :ivar archive: where the history goes, and how far it is; None: it stays where the jobs are.
+    :ivar keeps: of how many ended jobs the records are kept there; None: there is no such limit.
     """
 
     counts: dict[State, int]
     oldest_waiting: float | None
     workers: list[WorkerRecord]
     backend: str
+    archive: Progress | None = None
+    keeps: int | None = None
 
 
 class TaskInfo(NamedTuple):
@@ -53,16 +59,16 @@ class Inspection:
 
     def __init__(self, huey: Nephew) -> None:
         self._huey = huey
-        self._backend = huey.backend
+        self._backend, self._history = huey.backend, huey.history
         self._reader = Reader(huey)
 
     def job(self, job_id: str) -> Job | None:
         """The record of a job, whole; None when there is none."""
-        row = self._backend.row(job_id)
+        row = self._history.row(job_id)
         if row is None:
             return None
-        family = Family(*self._backend.relatives(job_id))
-        return self._reader.job(row, self._backend.attempts(job_id), family)
+        family = Family(*self._history.relatives(job_id))
+        return self._reader.job(row, self._history.attempts(job_id), family)
 
     def jobs(self, limit: int | None = 100, **wanted: Unpack[Wanted]) -> list[Job]:
         """Records of jobs, the latest first, as a list has them; see `Job`.
@@ -71,7 +77,7 @@ class Inspection:
         :raises ConfigError: for a state that there is none of.
         """
         longest = self._huey.settings.result_shown
-        rows = self._backend.rows(self.selection(**wanted).filter, limit, longest=longest)
+        rows = self._history.rows(self.selection(**wanted).filter, limit, longest=longest)
         return [self._reader.job(row) for row in rows]
 
     def selection(self, **wanted: Unpack[Wanted]) -> Selection:
@@ -80,14 +86,14 @@ class Inspection:
 
     def logs(self, job_id: str) -> list[AttemptLog]:
         """What the attempts of a job have logged, the first attempt first."""
-        return [attempt_log(log) for log in self._backend.logs(job_id)]
+        return [attempt_log(log) for log in self._history.logs(job_id)]
 
     def failures(self, task: str | None = None, limit: int = 100) -> list[Failures]:
         """Failed jobs, those of one kind together, the most frequent kind first.
 
         :param task: as for `Selection`.
         """
-        found = self._backend.failures(self.selection(task=task).filter.task, limit)
+        found = self._history.failures(self.selection(task=task).filter.task, limit)
         return [kind._replace(error=kind.error or self._error_in(kind.result), result=None) for kind in found]
 
     def _error_in(self, result: bytes | None) -> str | None:
@@ -96,21 +102,28 @@ class Inspection:
 
     def status(self) -> Status:
         """Counts, the oldest waiting job and the live workers."""
-        oldest = self._backend.oldest_waiting()
+        oldest, archive = self._backend.oldest_waiting(), self._archive()
+        counts = self._backend.counts() if archive and archive.trouble else self._history.counts()
         return Status(
-            {State(state): count for state, count in self._backend.counts().items()},
+            {State(state): count for state, count in counts.items()},
             None if oldest is None else max(0.0, self._backend.now() - oldest),
             self.workers(),
             self._backend.description,
+            archive,
+            self._backend.keeps,
         )
+
+    def _archive(self) -> Progress | None:
+        store = self._huey.store
+        return None if store is None else progress(cast("RedisBackend", self._backend), store)
 
     def workers(self) -> list[WorkerRecord]:
         """The workers of consumers that are alive now."""
         return [w for w in self._backend.workers() if w.kind != "caller" and self._is_alive(w)]
 
     def locks(self) -> list[LockRow]:
-        """The locks that are held."""
-        return self._backend.locks()
+        """The locks that are held by jobs and programs."""
+        return [lock for lock in self._backend.locks() if lock.name != LOCK]
 
     def tasks(self) -> list[str]:
         """The names of the registered tasks."""
@@ -136,9 +149,10 @@ class Inspection:
         """
         return self._backend.schema()
 
-    def migrate(self) -> tuple[int, int]:
-        """Bring the tables up to date; their versions before and after."""
-        return self._backend.migrate()
+    def migrate(self) -> list[tuple[str, int, int]]:
+        """Bring the tables up to date; of each place that has some: its name, their versions before and after."""
+        places = [place for place in (self._backend, self._huey.store) if place is not None]
+        return [(place.description, *place.migrate()) for place in places]
 
     def break_lock(self, name: str) -> bool:
         """Take a lock from whoever holds it; False when nobody does."""

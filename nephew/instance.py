@@ -25,9 +25,10 @@ from nephew.codec import Codec
 from nephew.errors import ConfigError, NephewError
 from nephew.intake import Intake
 from nephew.job import new_id
+from nephew.listening import Listening
 from nephew.membership import Membership
 from nephew.middleware import parsed
-from nephew.opening import beside_caller, open_backend
+from nephew.opening import beside_caller, open_backend, open_store
 from nephew.operations import Operations
 from nephew.options import Given
 from nephew.result import Result
@@ -40,6 +41,7 @@ from nephew.task import Task
 if TYPE_CHECKING:
     from peewee import Database
 
+    from nephew.backends.sql.archive import Archive
     from nephew.caller import Caller
     from nephew.consumer import Consumer
     from nephew.endings import Finished
@@ -59,7 +61,7 @@ _HUEYS = frozenset(inspect.signature(Huey.__init__).parameters) - {
 }
 
 
-class Nephew(Operations, Membership, Huey):
+class Nephew(Operations, Listening, Membership, Huey):
     """A queue of durable jobs, and the decorators that make functions into tasks.
 
     It is a `huey.Huey`: what Huey's documentation shows works, started by the stock `huey_consumer`.
@@ -98,7 +100,9 @@ class Nephew(Operations, Membership, Huey):
         self.settings = Settings.load(os.environ, given)
         self._place = (url, database, database_url, beside_caller())
         self._backends: dict[bool, Backend] = {}
+        self._store: Archive | None = None
         self.take_part()
+        self.listen()
         hueys.setdefault("serializer", Codec())
         super().__init__(name, **hueys)
         if not _is_not_yet_said(database):
@@ -120,6 +124,8 @@ class Nephew(Operations, Membership, Huey):
                     beside,
                     self.settings,
                 )
+                if not memory:
+                    self._store = open_store(self._backends[memory], database_url, self.settings)
             return self._backends[memory]
 
     @property
@@ -311,6 +317,14 @@ class Nephew(Operations, Membership, Huey):
             raise NephewError(
                 f"waiting for job {job_id} inside an open transaction would wait for ever: no worker sees "
                 "the job before the transaction is committed; wait after it"
+            )
+
+    def refuse_without_transactions(self, task: str) -> None:
+        """Refuse a transactional task where the jobs are in no database that its function could write to."""
+        if self._place[1] is None and not self.backend.transactions:
+            raise ConfigError(
+                f"task {task}: expected the jobs to be in SQLite or PostgreSQL for transactional=True, but they are on "
+                f"{self.backend.description}; leave it out and make the function safe to run twice"
             )
 
     def inside(self, connection: Any) -> AbstractContextManager[None]:

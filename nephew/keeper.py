@@ -100,7 +100,7 @@ class Keeper:
             except Exception:
                 log.exception("Unexpected error in the keeper; it goes on in %g s.", PAUSE)
                 pause = PAUSE
-        self.worker.backend.close()
+        self.worker.backend.leave()
 
     def _wait(self, pause: float | None) -> None:
         with self._condition:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import socket
 import threading
 import weakref
 from typing import TYPE_CHECKING, cast
 
-from nephew.errors import BackendError
+from nephew import presence
+from nephew.errors import BackendError, ConfigError
 from nephew.settings import Settings
 
 if TYPE_CHECKING:
     from nephew.backends.contract import Backend
+    from nephew.backends.sql.archive import Archive
     from nephew.instance import Nephew
     from nephew.worker import Worker
 
@@ -26,11 +29,18 @@ class Membership:
     if TYPE_CHECKING:  # what the instance has
         settings: Settings
         _backends: dict[bool, Backend]
+        _store: Archive | None
 
         @property
         def backend(self) -> Backend: ...
 
         def _in_memory(self) -> bool: ...
+        def stop_listening(self) -> None: ...
+
+    @property
+    def store(self) -> Archive | None:
+        """Where the history goes when the queue is on Redis; None: it stays where the jobs are."""
+        return None if self._in_memory() or self.backend.keeps is None else self._store
 
     def take_part(self) -> None:
         """Prepare for the end of this process, and for its children."""
@@ -69,8 +79,7 @@ class Membership:
     def stop_consuming(self) -> None:
         """The consumer has ended: sign off and close."""
         self._consuming = False
-        self.sign_off()
-        self.backend.close()
+        self.close_before_fork()
 
     def sign_off(self) -> None:
         """Take this process's registration back, if the store can be reached."""
@@ -87,6 +96,8 @@ class Membership:
         :raises ConfigError: when the store can never be used as it is.
         :raises BackendError: when it cannot be reached now.
         """
+        if self.store is not None:
+            refuse_other_hosts(self.backend, self.store)
         self.backend.schema()
         if self.settings.auto_migrate or not self.backend.heartbeats:
             self.backend.migrate()
@@ -94,17 +105,41 @@ class Membership:
     def close_before_fork(self) -> None:
         """Hold nothing open that a child would share."""
         self.sign_off()
+        self.close()
+
+    def close(self) -> None:
+        """Close what the calling thread holds open; the next call opens it again."""
         self.backend.close()
+        if self.store is not None:
+            self.store.close()
 
     def forked(self) -> None:
         """In a fork's child: what the parent holds is the parent's."""
-        from nephew import presence
-
         self._workers = {}
         self._opening = threading.RLock()
         presence.forget_inherited()
+        self.stop_listening()
         for backend in self._backends.values():
             backend.forget_connections()
+        if self._store is not None:
+            self._store.forget_connections()
+
+
+def refuse_other_hosts(backend: Backend, store: Archive) -> None:
+    """Refuse a store that only this host sees, once workers of another host are there.
+
+    :raises ConfigError: when there are.
+    """
+    if store.heartbeats:
+        return
+    here = presence.boot_id(), socket.gethostname()
+    others = {worker.host for worker in backend.workers() if worker.boot != here[0] and worker.host != here[1]}
+    if others:
+        raise ConfigError(
+            f"expected consumers on this host only, since the history goes to {store.description}, but there are "
+            f"workers on {', '.join(sorted(others))}; several hosts need a store that all of them reach: set "
+            "NEPHEW_DATABASE_URL (or database_url) to a PostgreSQL database"
+        )
 
 
 def _sign_off_at_exit(member: Membership) -> None:

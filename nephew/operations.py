@@ -16,7 +16,10 @@ from nephew.settings import Keep, Settings
 if TYPE_CHECKING:
     from nephew.backends.contract import Backend
     from nephew.backends.records import WorkerRecord
+    from nephew.backends.redis import RedisBackend
+    from nephew.backends.sql.archive import Archive
     from nephew.caller import Caller
+    from nephew.history import History
     from nephew.inspection import Inspection
     from nephew.instance import Nephew
     from nephew.intake import Intake
@@ -37,7 +40,19 @@ class Operations:
         def backend(self) -> Backend: ...
 
         @property
+        def store(self) -> Archive | None: ...
+
+        @property
         def caller(self) -> Caller: ...
+
+    @property
+    def history(self) -> Backend | History:
+        """All jobs that are known of, those in an archive included."""
+        if self.store is None:
+            return self.backend
+        from nephew.history import History
+
+        return History(cast("RedisBackend", self.backend), self.store)
 
     @property
     def inspection(self) -> Inspection:
@@ -107,7 +122,7 @@ class Operations:
         :returns: False when it is waiting or running, another job has taken its unique key, it is the callback
             of a chord and has succeeded, or there is none.
         """
-        return bool(self.backend.unpark(ids=[job_id])) or self.backend.requeue(job_id)
+        return bool(self.backend.unpark(ids=[job_id])) or self.history.requeue(job_id)
 
     def rerun(self, job_id: str) -> Result[Any]:
         """Enqueue a job's call once more, as a new job; the old one stays as it is.
@@ -130,7 +145,7 @@ class Operations:
             for job_id in meant.intersection(parked):
                 self.caller.cancel(job_id, "deleted")
         steps = [job_ids[first : first + STEP] for first in range(0, len(job_ids), STEP)]
-        return sum(self.backend.delete_jobs(ids, ended=True) for ids in steps)
+        return sum(self.history.delete_jobs(ids, ended=True) for ids in steps)
 
     def change(
         self,
@@ -177,8 +192,10 @@ class Operations:
         """
         from nephew.pruning import Pruner
 
-        pruner = Pruner(cast("Nephew", self), keep)
-        return pruner.count() if dry_run else pruner.run()
+        places = [place for place in (self.backend, self.store) if place is not None]
+        pruners = [Pruner(cast("Nephew", self), keep, place) for place in places]
+        found = [pruner.count() if dry_run else pruner.run() for pruner in pruners]
+        return {state: sum(counts[state] for counts in found) for state in found[0]}
 
     def unpark_known(self, reason: str = "") -> int:
         """Put parked jobs whose task is registered here back into the queue; how many.

@@ -13,6 +13,8 @@ from nephew.job import ENDED, State
 from nephew.settings import Keep, as_keep
 
 if TYPE_CHECKING:
+    from nephew.backends.contract import Backend
+    from nephew.backends.sql.archive import Archive
     from nephew.instance import Nephew
 
 log = logging.getLogger("huey.nephew.pruning")
@@ -38,13 +40,19 @@ class Pruner:
     beside them.
     """
 
-    def __init__(self, huey: Nephew, keep: Mapping[str, Keep | float | str] | None = None) -> None:
+    def __init__(
+        self,
+        huey: Nephew,
+        keep: Mapping[str, Keep | float | str] | None = None,
+        where: Backend | Archive | None = None,
+    ) -> None:
         """
         :param huey: whose jobs.
         :param keep: by state, which jobs are kept; a state that is not named keeps all. None: as the settings say.
+        :param where: of the jobs that are there; None: in the instance's backend.
         :raises ConfigError: for a state that does not end a job, or a policy that cannot be read.
         """
-        self._backend = huey.backend
+        self._backend = where or huey.backend
         self._keep = policy(huey) if keep is None else _checked(keep)
         self._tidies = keep is None
         self._next_tidy = 0.0

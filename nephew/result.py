@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
@@ -12,8 +13,8 @@ from huey.constants import EmptyData
 from huey.exceptions import ResultTimeout, TaskException
 from huey.utils import Error
 
-from nephew.errors import JobEnded
-from nephew.job import ENDED, Progress, State
+from nephew.errors import BackendError, JobEnded
+from nephew.job import Progress, State
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -49,8 +50,10 @@ else:
 
 R = TypeVar("R")
 
-#: Seconds between the first two looks of a waiting caller; they grow from there.
-FIRST_LOOK = 0.001
+#: Seconds between the first two looks at a job that may end at once, from which they grow, and for how long.
+FIRST_LOOK, SOON = 0.0002, 0.01
+#: Seconds between two tries to read a result while the store is away.
+AWAY_SECONDS = 0.1
 
 
 class Result(HueyResult, Generic[R]):
@@ -82,7 +85,7 @@ class Result(HueyResult, Generic[R]):
     @property
     def progress(self) -> Progress | None:
         """How far the job is, as it said itself."""
-        row = self.huey.backend.row(self.id)
+        row = self.huey.history.row(self.id)
         if row is None or row.progress is None:
             return None
         return Progress(row.progress, row.progress_message)
@@ -126,8 +129,8 @@ class Result(HueyResult, Generic[R]):
 
         :param blocking: wait until the job has ended; else return None while it has not.
         :param timeout: seconds to wait at most; None: for ever.
-        :param backoff: factor by which the pause between two looks grows.
-        :param max_delay: the longest pause, in seconds.
+        :param backoff: has no effect: the store tells of the end at once.
+        :param max_delay: the longest pause between two looks, in seconds, should no word of the end come; at most 1.
         :param revoke_on_timeout: revoke the job when the time is over.
         :param preserve: keep the result where `results_read_once` would delete it.
         :raises huey.exceptions.TaskException: when the job failed.
@@ -154,25 +157,43 @@ class Result(HueyResult, Generic[R]):
             return None if found is EmptyData else found
         self.huey.refuse_open_transaction(self.id)
         deadline = None if timeout is None else time.monotonic() + timeout
-        pause = FIRST_LOOK
-        while not self._ended():
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                self._give_up(revoke_on_timeout)
-            time.sleep(pause if left is None else min(pause, left))
-            pause = min(pause * backoff, max_delay, 0.1)
-        return self._final(preserve)
+        if not (self._ends_soon(deadline) or self._ends(deadline, max_delay)):
+            self._give_up(revoke_on_timeout)
+        while True:
+            try:
+                return self._final(preserve)
+            except BackendError as error:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise ResultTimeout(f"timed out reading the result of job {self.id}: {error}") from error
+                time.sleep(AWAY_SECONDS)
 
     def _get(self, preserve: bool = False) -> Any:
         return super()._get(preserve or not self.huey.settings.results_read_once)
 
-    def _ended(self) -> bool:
+    def _has_ended(self) -> bool:
+        """Whether it has, as far as the store can be asked."""
         if self._result is not EmptyData:
             return True
-        found = self.huey.backend.outcome(self.id)
-        if found is None:  # not enqueued yet (a later step of a pipeline), or stored by hand
-            return bool(self.huey.backend.peek([self.id]))
-        return found[0] in ENDED
+        try:
+            return bool(self.huey.backend.ended([self.id]))
+        except BackendError:  # whoever waits may have the time until the store is back
+            return False
+
+    def _ends_soon(self, deadline: float | None) -> bool:
+        """Whether it ends before it is worth a connection that listens."""
+        until = min(time.monotonic() + SOON, math.inf if deadline is None else deadline)
+        pause = FIRST_LOOK
+        while not self._has_ended():
+            if time.monotonic() + pause >= until:
+                return False
+            time.sleep(pause)
+            pause *= 1.3
+        return True
+
+    def _ends(self, deadline: float | None, max_delay: float) -> bool:
+        """Whether it ends in time."""
+        left = None if deadline is None else deadline - time.monotonic()
+        return not self.huey.waiting_room.wait([self.id], left, max_delay)
 
     def _final(self, preserve: bool) -> Any:
         value = self._get(preserve)
@@ -183,12 +204,15 @@ class Result(HueyResult, Generic[R]):
             raise JobEnded(self.id, found[0], found[2])
         if found is not None and found[0] == State.FAILED:
             # Its result was read or never kept; its record still says what happened.
-            row = self.huey.backend.row(self.id)
+            row = self.huey.history.row(self.id)
             raise TaskException({"error": row.error if row else None, "task_id": self.id})
         return None
 
     def _give_up(self, revoke: bool) -> None:
-        found = self.huey.backend.outcome(self.id)
+        try:
+            found = self.huey.backend.outcome(self.id)
+        except BackendError as error:
+            raise ResultTimeout(f"timed out waiting for the result of job {self.id}: {error}") from error
         if revoke:
             self.revoke()
         if found is not None and found[0] == State.PARKED:
@@ -198,15 +222,20 @@ class Result(HueyResult, Generic[R]):
 
     async def _wait(self) -> R:
         self.huey.refuse_open_transaction(self.id)
-        pause = FIRST_LOOK
-        while not self._ended():
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.15, 0.1)
-        value = self._final(False)
+        if self._result is EmptyData:
+            await self.huey.waiting_room.wait_async([self.id])
+        value = await self._read()
         if isinstance(value, Error):
             raise TaskException(value.metadata)
         return cast("R", value)
 
+    async def _read(self) -> Any:
+        while True:
+            try:
+                return await self.huey.errands.run(lambda: self._final(False))
+            except BackendError:
+                await asyncio.sleep(AWAY_SECONDS)
+
     def __await__(self) -> Generator[Any, None, R]:
-        """Wait for the job's end without blocking the event loop for longer than a look takes."""
+        """Wait for the job's end; the event loop goes on meanwhile."""
         return self._wait().__await__()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from huey.consumer import Scheduler as HueyScheduler
 
 from nephew import clock
+from nephew.archive import ArchiverThread
 from nephew.errors import BackendError, UnknownTask
 from nephew.expiry import Expiry
 from nephew.pruning import Pruner
@@ -66,6 +67,7 @@ class Scheduler(HueyScheduler):
     ) -> None:
         super().__init__(huey, stop_flag, interval, periodic)
         self.bell, self._signs_off = bell, signs_off
+        self._archiver = ArchiverThread(huey)
         self._chores = self._all_chores()
         #: For each schedule, when it was looked at and when it will be.
         self._looks: dict[str, tuple[float, float]] = {}
@@ -79,7 +81,10 @@ class Scheduler(HueyScheduler):
             # Only what somebody else did not know: bytes that cannot be read here would be parked again.
             Chore("release parked jobs", often, lambda: huey.unpark_known(UnknownTask.__name__)),
             Chore("end expired jobs", EXPIRY, Expiry(huey).step),
+            Chore("cut the oldest events", PRUNING, lambda: huey.backend.cut_events(huey.settings.keep_events)),
             Chore("delete jobs that are not kept any longer", PRUNING, Pruner(huey).step),
+            # Not done here: the archive's store may be slow or away, and due jobs must not wait for it.
+            Chore("see to the archive", often, self._archiver.start),
         ]
 
     def loop(self, now: dt.datetime | None = None) -> None:
@@ -114,7 +119,8 @@ class Scheduler(HueyScheduler):
         """Close what this thread or process holds open."""
         if self._signs_off:
             self._try("sign off", self.huey.sign_off)
-        self._try("close the store", self.huey.backend.close)
+        self._archiver.stop()
+        self._try("close the store", self.huey.close)
 
     def _try(self, what: str, step: Callable[[], object]) -> bool:
         """Whether there is more to do, as the step says; also when it failed."""

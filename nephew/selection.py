@@ -53,7 +53,7 @@ class Selection:
     """
 
     def __init__(self, huey: Nephew, **wanted: Unpack[Wanted]) -> None:
-        self._backend = huey.backend
+        self._history = huey.history
         states, error = _states(wanted.get("state")), wanted.get("error")
         if error == "":
             raise ConfigError("expected a fingerprint or a text of the error, got ''")
@@ -75,16 +75,16 @@ class Selection:
         seconds = age.total_seconds() if isinstance(age, dt.timedelta) else age
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or math.isnan(seconds):
             raise ConfigError(f"expected an age in seconds, got {age!r}")
-        return self._backend.now() - seconds
+        return self._history.now() - seconds
 
     def count(self) -> int:
         """How many there are."""
-        return self._backend.count(self.filter)
+        return self._history.count(self.filter)
 
     def ids(self) -> Iterator[list[str]]:
         """Their ids, a small step at a time, the oldest first; each job once, whatever becomes of it meanwhile."""
-        latest = self._backend.rows(limit=1, longest=0)
-        last, began = latest[0].seq if latest else 0, self._backend.now()
+        latest = self._history.rows(limit=1, longest=0)
+        last, began = latest[0].seq if latest else 0, self._history.now()
         there = self._walk(self.filter, 0, last)
         if self.filter.states and WAITING.isdisjoint(self.filter.states):
             yield from there
@@ -100,7 +100,7 @@ class Selection:
 
     def _walk(self, wanted: Filter, place: int, last: float = math.inf) -> Iterator[list[str]]:
         """The ids of jobs behind one place, up to another."""
-        while place < last and (found := self._backend.ids(wanted, place, STEP)):
+        while place < last and (found := self._history.ids(wanted, place, STEP)):
             ids = [job_id for seq, job_id in found if seq <= last]
             if ids:
                 yield ids

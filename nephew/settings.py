@@ -79,6 +79,10 @@ class Settings:
     keep_cancelled: Keep = MONTH
     #: How long the record of a job that expired is kept.
     keep_expired: Keep = MONTH
+    #: How many records of ended jobs Redis keeps at most, where they are not archived.
+    keep_records: int = 100_000
+    #: How many events are kept at most for those who follow them.
+    keep_events: int = 100_000
 
     @classmethod
     def load(cls, environ: Mapping[str, str], options: Mapping[str, Any]) -> Settings:
@@ -108,7 +112,16 @@ class Settings:
 
     def _problems(self) -> list[str]:
         found = []
-        for name in ("lease", "heartbeat", "reaper", "max_crashes", "prefetch", "max_bytes"):
+        for name in (
+            "lease",
+            "heartbeat",
+            "reaper",
+            "max_crashes",
+            "prefetch",
+            "max_bytes",
+            "keep_records",
+            "keep_events",
+        ):
             if getattr(self, name) <= 0:
                 found.append(f"expected {name} to be greater than 0, got {getattr(self, name)}")
         for name in ("drain", "prefetch_seconds", "settle_after", "warn_bytes", "result_shown", "log_lines"):
@@ -145,6 +158,8 @@ class InstanceOptions(TypedDict, total=False):
     keep_failed: Keep | float | str
     keep_cancelled: Keep | float | str
     keep_expired: Keep | float | str
+    keep_records: int
+    keep_events: int
     results: bool
     store_none: bool
     utc: bool
@@ -248,3 +263,8 @@ def _is_limit(value: Any, kind: Any) -> bool:
 def url_from(environ: Mapping[str, str]) -> str | None:
     """Where the jobs live, if the environment says so (`NEPHEW_URL`)."""
     return environ.get("NEPHEW_URL") or None
+
+
+def database_url_from(environ: Mapping[str, str]) -> str | None:
+    """Where the history of a queue on Redis goes, if the environment says so (`NEPHEW_DATABASE_URL`)."""
+    return environ.get("NEPHEW_DATABASE_URL") or None

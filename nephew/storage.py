@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from typing import TYPE_CHECKING, Any
 
 from huey.constants import EmptyData
@@ -12,7 +11,7 @@ from huey.storage import BaseStorage
 
 from nephew import clock
 from nephew.backends.records import Filter, NewJob
-from nephew.job import ENDED, new_id
+from nephew.job import new_id
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -132,16 +131,9 @@ class Storage(BaseStorage):
         self, key: Any, timeout: float | None = None, backoff: float = 1.15, max_delay: float = 1.0
     ) -> bool:
         """Wait until a job has ended or a value is there; whether it is."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        delay = 0.002
-        while True:
-            found = self._huey.backend.outcome(_text(key))
-            if (found is not None and found[0] in ENDED) or self.has_data_for_key(key):
-                return True
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-            time.sleep(min(delay, max_delay))
-            delay *= backoff
+        job_id = _text(key)
+        ended = self._huey.backend.ended([job_id])
+        return bool(ended) or not self._huey.waiting_room.wait([job_id], timeout, max_delay)
 
     def incr(self, key: Any, amount: int = 1) -> int:
         """Change a counter; its new value."""

@@ -77,6 +77,8 @@ class Task(TaskWrapper, Generic[P, R]):
         layers = (*BUILT_IN, *huey.middleware)
         options = TaskOptions.parse(label, given, hueys, layers)
         check_names(label, func, options.redact)
+        if options.transactional:
+            huey.refuse_without_transactions(label)
         if settings.get("task_base") is PeriodicTask:
             settings["task_base"] = PeriodicCall
         self.options = options

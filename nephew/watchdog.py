@@ -67,7 +67,7 @@ class Watchdog:
             except Exception:
                 log.exception("Unexpected error in the watchdog; it goes on in a second.")
                 pause = AGAIN
-        self._worker.backend.close()
+        self._worker.backend.leave()
 
     def _wait(self, pause: float | None) -> bool:
         with self._condition:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
 from tests.leftovers import Watch
+from tests.places import BACKENDS, on
 from tests.servers import PostgresServer, RedisServer
 
 #: A developer's own settings must not change what is tested.
@@ -31,11 +34,23 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("long" if config.getoption("long") else "short")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """More than there are cores, since most tests wait; at full size one at a time, for what is measured there."""
+    return 0 if config.getoption("long") else (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("long"):
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason="runs with --long"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Reports travel between processes as UTF-8, which has no lone surrogates; what a test prints may have."""
+    return json.loads(json.dumps((yield), ensure_ascii=False).encode(errors="replace"))
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +110,9 @@ def postgres_url(postgres: PostgresServer) -> str:
     return postgres.url
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def backend_url(request: pytest.FixtureRequest) -> str:
-    """Where a backend keeps its jobs: each test that asks for it runs once on every backend."""
-    return str(request.getfixturevalue(f"{request.param}_url"))
+@pytest.fixture
+def redis_url(redis: RedisServer) -> str:
+    return redis.url
+
+
+backend_url = on(*BACKENDS)

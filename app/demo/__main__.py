@@ -11,16 +11,18 @@ from pathlib import Path
 
 from app.demo import WORKSPACE_PREFIX
 
-#: Settings of the user's that would lead the demonstration to other places.
-FOREIGN = ("DATABASE_URL", "REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "SMTP_URL", "NEPHEW_")
+#: Settings of the user's that would lead the demonstration to other places. To a Redis it is led by REDIS_URL only.
+FOREIGN = ("DATABASE_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "SMTP_URL", "NEPHEW_")
 
 
 def environment(workspace: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The settings for a demonstration in `workspace`: one SQLite file and a data folder."""
+    """The settings for a demonstration in `workspace`: one SQLite file, a data folder, and a queue of that name."""
     kept = {name: value for name, value in environ.items() if not name.startswith(FOREIGN)}
     return kept | {
         "DATABASE_URL": f"sqlite:///{workspace / 'todo.db'}",
         "DATA_DIR": str(workspace),
+        # On a Redis that others use, nobody else runs its jobs, and it runs nobody else's.
+        "QUEUE_NAME": workspace.name,
         "MAIL_FROM": "To-do <todo@example.org>",
         "DOWNLOAD_MAX_BYTES": str(64 << 20),
         "EXPORT_TTL": "3600",

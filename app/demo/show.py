@@ -19,6 +19,7 @@ from app.config import settings
 from app.demo import WORKSPACE_PREFIX
 from app.demo.consumer import consuming
 from app.demo.files import FileServer, serving
+from app.demo.guest import visiting
 from app.demo.mail import receiving_mail
 from app.demo.scenes import SCENES, Scene
 from app.demo.stage import Different, Stage, expect
@@ -75,6 +76,7 @@ def main() -> int:
 def _stage(console: Console) -> Iterator[Stage]:
     log = settings.data_dir / "consumer.log"
     with (
+        visiting(settings.redis_url, settings.queue_name),
         serving(FileServer()) as files,
         receiving_mail() as mailbox,
         consuming(log, {"SMTP_URL": mailbox.url}) as consumer,

@@ -7,13 +7,14 @@ from importlib import import_module
 from benchmarks.runner import Runner
 
 #: In the order of the table.
-NAMES = ("nephew_sqlite", "sqlite_huey", "nephew_postgres", "postgres_huey")
+NAMES = ("nephew_sqlite", "sqlite_huey", "nephew_postgres", "postgres_huey", "nephew_redis", "redis_huey")
 
 #: Which runner is compared with which, in ratios.
-PAIRS = (("nephew_sqlite", "sqlite_huey"), ("nephew_postgres", "postgres_huey"))
+PAIRS = (("nephew_sqlite", "sqlite_huey"), ("nephew_postgres", "postgres_huey"), ("nephew_redis", "redis_huey"))
 
-#: Those that ask for the PostgreSQL server.
+#: Those that ask for a server.
 NEEDS_POSTGRES = frozenset({"nephew_postgres", "postgres_huey"})
+NEEDS_REDIS = frozenset({"nephew_redis", "redis_huey"})
 
 
 def load(name: str) -> Runner:

@@ -18,6 +18,7 @@ from nephew.backends.records import (
     Claimed,
     Died,
     Enqueued,
+    EventBatch,
     Failures,
     Filter,
     LockRow,
@@ -46,8 +47,15 @@ class Backend(ABC):
     one_writer: bool
     #: Whether a transaction is undone when others write to a row that it writes later.
     snapshots: bool
+    #: Whether a job can be enqueued and ended in a transaction of the application's own.
+    transactions: bool = True
     #: Whether workers must send heartbeats (SQLite's workers are all on one host: the file lock is enough).
     heartbeats: bool
+
+    @property
+    def keeps(self) -> int | None:
+        """Of how many ended jobs it keeps the records, at most; None: it has no such limit."""
+        return None
 
     # -- life ---------------------------------------------------------------------------------------
     @abstractmethod
@@ -58,9 +66,20 @@ class Backend(ABC):
     def schema(self) -> Schema:
         """The versions of the tables. Only looks: no file and no table is made."""
 
+    def warnings(self) -> list[str]:
+        """What about the store's configuration may cost jobs, and what to do about it.
+
+        :raises ConfigError: when the store cannot be used at all.
+        """
+        return []
+
     @abstractmethod
     def close(self) -> None:
         """Close what the calling thread holds open; the next call opens it again."""
+
+    def leave(self) -> None:
+        """The calling thread needs the store no more: close what is its own."""
+        self.close()
 
     @abstractmethod
     def forget_connections(self) -> None:
@@ -115,6 +134,10 @@ class Backend(ABC):
     @abstractmethod
     def watcher(self) -> Watcher:
         """What tells a consumer that something was written."""
+
+    @abstractmethod
+    def ends_watcher(self) -> Watcher:
+        """What tells those who wait for jobs, or follow events, that something has happened; see `ended`."""
 
     @abstractmethod
     def run_dir(self) -> str:
@@ -252,6 +275,55 @@ class Backend(ABC):
     @abstractmethod
     def take_result(self, job_id: str) -> bytes | None:
         """Read a result and delete it."""
+
+    @abstractmethod
+    def ended(self, ids: Sequence[str], follows: bool = False) -> set[str]:
+        """Which of these jobs have ended, or are unknown and have data under their ids.
+
+        Asks for the others' ends to be told to `ends_watcher`, for some seconds; it is asked again in time.
+
+        :param follows: ask for everything that happens to be told.
+        """
+
+    # -- events -------------------------------------------------------------------------------------
+    @abstractmethod
+    def latest_event(self) -> str:
+        """Behind which id the events are that have not happened yet."""
+
+    @abstractmethod
+    def events(self, after: str, limit: int = 100) -> list[EventBatch]:
+        """What happened after an event, or after a moment that `latest_event` told; '0': all that is kept.
+
+        :param limit: the most batches.
+        """
+
+    @abstractmethod
+    def first_event_after_gap(self, after: str) -> str | None:
+        """The first event that is kept, if others between it and the one with the id `after` are not; else None.
+
+        '' when none is kept.
+        """
+
+    @abstractmethod
+    def cut_events(self, most: int) -> bool:
+        """Delete some of the oldest events, but for so many; whether there are more to be deleted."""
+
+    @abstractmethod
+    def join_group(self, group: str, after: str) -> None:
+        """Make a group that reads what happens after an event, unless there is one of that name."""
+
+    @abstractmethod
+    def take_events(self, group: str, consumer: str, idle: float, again: bool = False) -> EventBatch | None:
+        """The next batch for a consumer of a group, which nobody else of the group gets; None: there is none yet.
+
+        First come those that a consumer has not acknowledged for `idle` seconds.
+
+        :param again: the first batch that this consumer itself took and has not acknowledged.
+        """
+
+    @abstractmethod
+    def acknowledge(self, group: str, batch: str) -> None:
+        """A batch that a group has taken is dealt with."""
 
     # -- history ------------------------------------------------------------------------------------
     @abstractmethod

@@ -125,6 +125,7 @@ class Outcome(NamedTuple):
     :ivar forget: revocations that have had their effect.
     :ivar fingerprint: what failures of the same kind have in common.
     :ivar log: what its attempt logged, if it did.
+    :ivar task: the task's name, for those who follow what happens.
     """
 
     seq: int
@@ -150,6 +151,7 @@ class Outcome(NamedTuple):
     forget: tuple[str, ...] = ()
     fingerprint: str | None = None
     log: LogLines | None = None
+    task: str = ""
 
 
 class Transaction(NamedTuple):
@@ -306,6 +308,54 @@ class AttemptRow(NamedTuple):
     outcome: str
     error: str | None
     traceback: str | None
+
+
+class Record(NamedTuple):
+    """All that is kept of an ended job.
+
+    :ivar end: tells this end of the job from another one.
+    """
+
+    row: Row
+    attempts: tuple[AttemptRow, ...]
+    logs: tuple[LogLines, ...]
+    end: str
+
+
+class News(NamedTuple):
+    """What happened in a queue since a moment, as far as it is still known.
+
+    :ivar first: the number of the first event that is told; `last`: of the last.
+    :ivar ended: the ids of the jobs that ended, in order.
+    """
+
+    first: int
+    last: int
+    ended: tuple[str, ...]
+
+
+class EventRow(NamedTuple):
+    """A job came into a state.
+
+    :ivar id: the event's; whoever has seen it reads on behind it.
+    :ivar worker: where the job ran.
+    :ivar error: what the attempt ended with.
+    """
+
+    id: str
+    at: float
+    job: str
+    task: str
+    state: str
+    worker: str | None
+    error: str | None
+
+
+class EventBatch(NamedTuple):
+    """Events that became true together."""
+
+    id: str
+    events: tuple[EventRow, ...]
 
 
 class Died(NamedTuple):

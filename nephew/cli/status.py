@@ -14,6 +14,7 @@ from nephew.inspection import Status
 from nephew.job import State
 
 if TYPE_CHECKING:
+    from nephew.archive import Progress
     from nephew.backends.records import WorkerRecord
 
 
@@ -38,6 +39,13 @@ def _record(name: str, found: Status) -> dict[str, Any]:
         "backend": without_passwords(found.backend),
         "counts": {state: found.counts.get(state, 0) for state in State},
         "oldest_waiting_seconds": found.oldest_waiting,
+        "history": {
+            "kept_at_most": found.keeps,
+            "archive": None if found.archive is None else without_passwords(found.archive.place),
+            "events_behind": found.archive and found.archive.behind,
+            "events_cut": found.archive and found.archive.cut,
+            "trouble": found.archive and found.archive.trouble,
+        },
         "workers": [
             {
                 "number": worker.number,
@@ -59,6 +67,8 @@ def _show(name: str, found: Status) -> None:
         click.echo("No job waits for a worker.")
     else:
         click.echo(f"The oldest waiting job has waited for {period(found.oldest_waiting)}.")
+    if found.keeps is not None:
+        click.echo(_history(found.keeps, found.archive))
     if not found.workers:
         click.echo("No worker is alive.")
         return
@@ -68,6 +78,17 @@ def _show(name: str, found: Status) -> None:
         for worker in found.workers
     ]  # fmt: skip
     print_table(("WORKER", "TYPE", "HOST", "PID", "QUEUES", "STARTED"), rows)
+
+
+def _history(most: int, archive: Progress | None) -> str:
+    """Where the history is, in one line."""
+    if archive is None:
+        return f"History: the last {most:,} ended jobs, kept by Redis; NEPHEW_DATABASE_URL would archive all."
+    place = without_passwords(archive.place)
+    if archive.trouble is not None:
+        return f"History: archived in {place}, which cannot be asked ({without_passwords(archive.trouble)})."
+    cut = f"; {archive.cut:,} events were cut before they were archived" if archive.cut else ""
+    return f"History: archived in {place}, {archive.behind:,} events behind{cut}."
 
 
 def _queues(worker: WorkerRecord) -> list[str]:

@@ -13,9 +13,9 @@ from nephew.cli.output import without_passwords
 @with_huey
 def migrate(huey: Nephew) -> None:
     """Make the store's tables or bring them up to date. Safe to run at any time, also from several places."""
-    before, after = huey.inspection.migrate()
-    place = without_passwords(huey.inspection.place)
-    if before == after:
-        click.echo(f"{place}: the tables are up to date (version {after}).")
-    else:
-        click.echo(f"{place}: the tables were version {before} and are version {after} now.")
+    for described, before, after in huey.inspection.migrate():
+        place = without_passwords(described)
+        if before == after:
+            click.echo(f"{place}: the tables are up to date (version {after}).")
+        else:
+            click.echo(f"{place}: the tables were version {before} and are version {after} now.")

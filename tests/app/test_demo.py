@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from app.config import PROJECT
 from app.demo import WORKSPACE_PREFIX
 from app.demo.__main__ import environment
 from app.demo.scenes import SCENES
 from tests.eventually import eventually
+from tests.leftovers import is_running
+from tests.servers import RedisServer, find_redis
 
 #: The demonstration takes less than half a minute on an idle machine.
 LIMIT_SECONDS = 120
@@ -53,6 +56,57 @@ def test_the_same_application_runs_on_postgresql(tmp_path: Path, postgres_url: s
     )
 
     assert_all_as_expected(done)
+
+
+def test_the_same_application_runs_on_redis_and_leaves_nothing_there(tmp_path: Path, redis: RedisServer):
+    done = subprocess.run(
+        [sys.executable, "-m", "app.demo"],
+        cwd=PROJECT,
+        env=os.environ | {"TMPDIR": str(tmp_path), "REDIS_URL": redis.url},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+    )
+
+    assert_all_as_expected(done)
+    assert "Jobs are kept in redis" in done.stdout
+    with Redis.from_url(redis.url) as client:
+        assert list(client.scan_iter(match=f"*{WORKSPACE_PREFIX}*", count=1000)) == []
+
+
+#: What `./run_consumer.sh --redis` does, with a process of its own in the consumer's place.
+WITH_REDIS = """
+set -eu
+. scripts/redis.sh
+start_redis
+exec "$@"
+"""
+
+#: Asks that Redis, forks a worker, and ends as no handler can see. Its output ends with the worker.
+KILLED = """
+import os, signal, sys, redis
+with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+    print(client.ping(), client.info("server")["process_id"], flush=True)
+if os.fork():
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_redis_of_its_own_ends_with_the_consumer_even_when_that_is_killed(tmp_path: Path):
+    done = subprocess.run(
+        ["bash", "-c", WITH_REDIS, "run_consumer.sh", sys.executable, "-c", KILLED],
+        cwd=PROJECT,
+        env=os.environ | {"TMPDIR": str(tmp_path), "REDIS_SERVER": str(find_redis())},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+    )
+
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    answered, pid = done.stdout.splitlines()[-1].split()
+    assert answered == "True"
+    eventually(lambda: not is_running(int(pid)))
+    eventually(lambda: list(tmp_path.iterdir()) == [])
 
 
 def test_it_fails_when_its_consumer_dies_and_keeps_the_evidence(tmp_path: Path):

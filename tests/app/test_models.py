@@ -11,6 +11,7 @@ import pytest
 
 from app.config import PROJECT
 from app.models import TABLES, Todo, User
+from tests.places import DATABASES
 
 CREATE = "from app.models import create_tables; create_tables()"
 
@@ -32,6 +33,7 @@ def test_a_moment_without_a_zone_is_refused(user: User):
         Todo.create(user=user, title="pay", deadline=dt.datetime(2030, 1, 2))
 
 
+@pytest.mark.parametrize("backend_url", DATABASES, indirect=True)
 def test_many_processes_may_create_the_tables_at_once(backend_url: str):
     environ = os.environ | {"DATABASE_URL": backend_url}
     command = [sys.executable, "-c", CREATE]

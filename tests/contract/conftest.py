@@ -12,15 +12,14 @@ from nephew.backends.contract import Backend
 from nephew.lane import Lane
 from nephew.opening import open_backend
 from nephew.settings import Settings
+from tests.places import BACKENDS, on
 
 #: Runs all that waits, as a consumer's thread does.
 Work = Callable[[Nephew], int]
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def url(request: pytest.FixtureRequest) -> str:
-    """Where jobs are kept; in memory they are seen by one instance only (else there is `backend_url`)."""
-    return "memory://" if request.param == "memory" else str(request.getfixturevalue(f"{request.param}_url"))
+#: Where jobs are kept; in memory they are seen by one instance only (else there is `backend_url`).
+url = on("memory", *BACKENDS)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from nephew.backends.records import ChordMark, Filter, LogLines
 from nephew.endings import Finished
 from nephew.errors import ConfigError
 from nephew.job import State
+from tests.contract.ageing import age
 from tests.contract.conftest import Work
 from tests.contract.jobs import Hand, again, failed, fails, job, jobs, parked, succeeded
 
@@ -41,14 +42,10 @@ def test_a_filter_means_the_jobs_that_fit_it_in_every_way(huey: Nephew, work: Wo
     assert found(state="queued", error="oops") == []
 
 
-def test_a_filter_means_jobs_by_their_age(huey: Nephew, name: str):
+def test_a_filter_means_jobs_by_their_age(huey: Nephew):
     task = huey.task(name="task")(lambda: None)
     young, old = task(), task()
-    huey.backend.write(
-        lambda run: run(
-            "UPDATE nephew_job SET enqueued_at = enqueued_at - 7200 WHERE name = ? AND id = ?", (name, old.id)
-        )
-    )
+    age(huey, 2 / 24, old.id)
 
     def found(**ages: Any) -> list[str]:
         return [job.id for job in huey.jobs(**ages)]

@@ -1,4 +1,4 @@
-"""Huey's own tests, run against Nephew on every database. What is left out is named, with its reason."""
+"""Huey's own tests, run against Nephew on every backend. What is left out is named, with its reason."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import pytest
 
 from nephew import Nephew
 from nephew.consumer import Consumer
+from tests.places import BACKENDS
 
 _DELAYED = "expects a delayed call in the queue first; Nephew puts it into the schedule at once"
 
@@ -65,7 +66,7 @@ MAKERS = (
 
 
 class Stand(Nephew):
-    """Stands for Huey's classes: the same arguments, on the database under test."""
+    """Stands for Huey's classes: the same arguments, on the backend under test."""
 
     url: ClassVar[str] = ""
     made: ClassVar[list[Nephew]] = []
@@ -76,7 +77,7 @@ class Stand(Nephew):
 
 
 class _OnBackend:
-    database: ClassVar[str]
+    place: ClassVar[str]
     consumer_class = Consumer
 
     def tearDown(self) -> None:
@@ -95,10 +96,8 @@ def _stands_for_huey(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     for module, name in MAKERS:
         if hasattr(module, name):
             monkeypatch.setattr(module, name, Stand)
-    if getattr(request.cls, "database", "") == "postgres":
-        Stand.url = request.getfixturevalue("postgres").url
-    else:
-        Stand.url = sqlite_file
+    place = getattr(request.cls, "place", "sqlite")
+    Stand.url = sqlite_file if place == "sqlite" else request.getfixturevalue(place).url
 
 
 def _cases() -> list[type[unittest.TestCase]]:
@@ -111,18 +110,18 @@ def _cases() -> list[type[unittest.TestCase]]:
     return [*found, storage]
 
 
-def _on(case: type[unittest.TestCase], database: str) -> type[unittest.TestCase]:
-    """The case on one database, without what is left out."""
+def _on(case: type[unittest.TestCase], place: str) -> type[unittest.TestCase]:
+    """The case on one backend, without what is left out."""
     names = [name for name in LEFT_OUT if name.startswith(f"{case.__name__}.")]
     body: dict[str, Any] = {name.partition(".")[2]: None for name in names}
-    return type(f"{case.__name__}On{database.title()}", (_OnBackend, case), {**body, "database": database})
+    return type(f"{case.__name__}On{place.title()}", (_OnBackend, case), {**body, "place": place})
 
 
 for _case in _cases():
-    for _database in ("sqlite", "postgres"):
-        _made = _on(_case, _database)
+    for _place in BACKENDS:
+        _made = _on(_case, _place)
         globals()[_made.__name__] = _made
-del _case, _database, _made
+del _case, _place, _made
 
 
 def test_what_is_left_out_exists_and_is_little() -> None:

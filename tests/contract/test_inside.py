@@ -24,7 +24,10 @@ from nephew import Nephew
 from nephew.errors import BackendError, ConfigError, NephewError, Refused
 from nephew.task import Task
 from tests.contract.conftest import Work
+from tests.places import DATABASES, on
 from tests.servers import PostgresServer
+
+backend_url = on(*DATABASES)
 
 #: Opens a connection that the test closes.
 Connect = Callable[[], Any]

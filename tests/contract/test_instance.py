@@ -30,7 +30,7 @@ from tests.contract.jobs import Hand, job
         ({"url": "sqlite:///a.db?timeout=soon"}, "expected timeout to be a number of seconds, got 'soon'"),
         ({"url": "sqlite:///a.db?mode=ro"}, r"expected only synchronous and timeout after \? .*, got mode"),
         ({"url": "postgresql://host/db?colour=red"}, "expected a PostgreSQL URI, .*colour"),
-        ({"url": "redis://localhost"}, "a Redis URL cannot be used yet"),
+        ({"url": "redis://localhost/shop"}, "number of a database"),
         ({"url": "memory://", "database": peewee.SqliteDatabase("jobs.db")}, "either a url or a database, got both"),
         ({"url": "memory://", "database_url": "sqlite:///h.db"}, "database_url is for a queue on Redis"),
         ({"database": "db.sqlite"}, "expected database to be a Peewee SqliteDatabase or .*, got 'db.sqlite'"),

@@ -11,7 +11,6 @@ import pytest
 
 from nephew import Nephew, cron
 from nephew.backends.contract import Backend
-from nephew.backends.sql import waiting
 from nephew.bell import ThreadBell
 from nephew.errors import BackendError
 from nephew.scheduler import LONGEST, Scheduler
@@ -131,12 +130,3 @@ def test_a_new_schedule_starts_now(huey: Nephew, clock: Clock):
     clock.now = NOON + 5
 
     assert timekeeper(huey).write_ticks() == 0
-
-
-def test_so_many_due_jobs_leave_room_for_ticks(backend: Backend, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(waiting, "PROMOTED", 5)
-    monkeypatch.setattr(waiting, "STEPS", 3)
-    now = backend.now()
-    backend.enqueue([job(eta=now + 1) for _ in range(17)])
-
-    assert [backend.promote(now + 2) for _ in range(3)] == [15, 2, 0]

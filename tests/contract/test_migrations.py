@@ -20,6 +20,9 @@ from nephew.opening import open_backend
 from nephew.settings import Settings
 from tests.contract import version1
 from tests.contract.jobs import Hand, job
+from tests.places import DATABASES, on
+
+backend_url = on(*DATABASES)
 
 MIGRATE = """
 import sys

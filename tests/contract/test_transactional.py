@@ -23,6 +23,9 @@ from nephew.keeper import Keeper
 from nephew.lane import Lane
 from nephew.recovery import Reaper
 from tests.contract.conftest import Work
+from tests.places import DATABASES, on
+
+backend_url = on(*DATABASES)
 
 
 class Fault:

@@ -18,6 +18,9 @@ from nephew.settings import Settings
 from nephew.task import Task
 from tests.contract.conftest import Work
 from tests.contract.jobs import job, succeeded
+from tests.places import DATABASES, on
+
+backend_url = on(*DATABASES)
 
 
 def open_database(url: str) -> peewee.Database:

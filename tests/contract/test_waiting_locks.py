@@ -13,6 +13,9 @@ import pytest
 from nephew.backends.sql import SqlBackend
 from nephew.opening import open_backend
 from nephew.settings import Settings
+from tests.places import DATABASES, on
+
+backend_url = on(*DATABASES)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import ctypes
 import os
 import subprocess
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.consumers import Bench
+from tests.places import BACKENDS
 
 
 @contextmanager
@@ -45,6 +46,12 @@ def sqlite_bench(request: pytest.FixtureRequest, sqlite_url: str, name: str, tmp
 @pytest.fixture
 def postgres_bench(request: pytest.FixtureRequest, postgres_url: str, name: str, tmp_path: Path) -> Iterator[Bench]:
     with open_bench(request, postgres_url, name, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def redis_bench(request: pytest.FixtureRequest, redis_url: str, name: str, tmp_path: Path) -> Iterator[Bench]:
+    with open_bench(request, redis_url, name, tmp_path) as opened:
         yield opened
 
 
@@ -88,15 +95,15 @@ KINDS = ("thread", "process", "greenlet")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cell" in metafunc.fixturenames:
-        metafunc.parametrize("cell", cells(metafunc.function.__name__), indirect=True)
+        places = getattr(metafunc.module, "PLACES", BACKENDS)
+        metafunc.parametrize("cell", cells(metafunc.function.__name__, places), indirect=True)
 
 
-def cells(test: str) -> list[Any]:
-    """Every kind of workers, in turn on the one and the other backend; on both only at full size."""
-    first = zlib.crc32(test.encode()) % 2
-    found = []
-    for number, kind in enumerate(KINDS):
-        here, there = ("sqlite", "postgres") if (number + first) % 2 else ("postgres", "sqlite")
-        found.append(pytest.param((here, kind), id=f"{here}-{kind}"))
-        found.append(pytest.param((there, kind), id=f"{there}-{kind}", marks=pytest.mark.long))
-    return found
+def cells(test: str, places: Sequence[str]) -> list[Any]:
+    """Every kind of workers, each on one of these backends in turn; on all of them only at full size."""
+    first = zlib.crc32(test.encode())
+    return [
+        pytest.param((place, kind), id=f"{place}-{kind}", marks=[pytest.mark.long] if turn % len(places) else [])
+        for number, kind in enumerate(KINDS)
+        for turn, place in enumerate(places, first + number)
+    ]

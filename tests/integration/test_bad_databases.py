@@ -16,7 +16,10 @@ import pytest
 from tests.consumers import Bench, Consumer, repeated
 from tests.eventually import eventually
 from tests.integration.conftest import Mount, open_bench
+from tests.places import DATABASES, on
 from tests.servers import PostgresServer
+
+backend_url = on(*DATABASES)
 
 #: A process that keeps everybody else from writing until its input ends.
 LOCK = """

@@ -15,6 +15,9 @@ from nephew.backends.sql import migrations
 from tests.consumers import ROOT, Bench
 from tests.eventually import eventually
 from tests.integration.conftest import open_bench
+from tests.places import DATABASES, on
+
+backend_url = on(*DATABASES)
 
 NEWER = f"INSERT INTO nephew_schema (version) VALUES ({migrations.LATEST + 1})"
 

@@ -8,24 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import driver, report
+from benchmarks import driver, growth, report
 from benchmarks.imports import IMPORTS
 from benchmarks.measures import MEASURES
 from benchmarks.plan import SHORT
 
-SQLITE = ["nephew_sqlite", "sqlite_huey"]
+RUNNERS = ["nephew_redis", "redis_huey"]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def test_a_short_run_measures_everything(tmp_path: Path) -> None:
     page = tmp_path / "benchmarks.md"
-    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    begin, end = report.FIGURES
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
 
-    found = driver.run(SHORT, SQLITE)
-    report.write(found, "python -m benchmarks --short", page)
+    found = driver.run(SHORT, RUNNERS)
+    report.write(report.render(found, "python -m benchmarks --short"), page=page)
 
-    assert list(found.figures) == SQLITE
+    assert list(found.figures) == RUNNERS
     for name, figures in found.figures.items():
         assert set(figures) == {measure.key for measure in MEASURES}, name
         assert all(len(rounds) == 1 and min(rounds) > 0 for rounds in figures.values()), (name, figures)
@@ -33,6 +34,12 @@ def test_a_short_run_measures_everything(tmp_path: Path) -> None:
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "\nold\n" not in text
     assert all(about.title in text for about in found.abouts.values())
+
+
+def test_long_queues_are_measured_beside_short_ones() -> None:
+    text = report.render_growth(growth.measure((100, 1000), print), "python -m benchmarks --growth")
+
+    assert "| 100 | " in text and "| 1,000 | " in text and "| 1,000 ÷ 100 |" in text
 
 
 def test_a_runner_that_cannot_be_measured_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from nephew.cli import nephew
 from nephew.cli.output import print_json
 from nephew.version import __version__
 from tests.eventually import eventually
+from tests.places import DATABASES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -236,6 +237,7 @@ def test_an_application_that_raises_is_told_by_error_and_line(shop: Shop) -> Non
 
 
 # -- the store ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("backend_url", DATABASES, indirect=True)
 def test_migrate_tells_the_versions_before_and_after(everywhere: Shop) -> None:
     first = everywhere.run("migrate")
     again = everywhere.run("migrate")

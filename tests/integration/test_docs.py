@@ -75,9 +75,9 @@ def runnable(file: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("page", runnable("try"), ids=lambda page: page.stem)
-def test_the_example_of_the_page_works(page: Path, tmp_path: Path) -> None:
+def test_the_example_of_the_page_works(page: Path, tmp_path: Path, redis_url: str) -> None:
     for name, text in files(page).items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text.replace("redis://localhost:6379/0", redis_url))
 
     with consumer(page, tmp_path) as process:
         printed = run("try.py", cwd=tmp_path)
@@ -159,7 +159,7 @@ def test_the_settings_are_listed_with_their_defaults() -> None:
     rows = re.findall(r"^\| `(NEPHEW_\w+)` \| (.*?) \|", (DOCS / "deployment.md").read_text(), re.MULTILINE)
     defaults = {variable: text.strip("` ") for variable, text in rows}
 
-    for variable in ("NEPHEW_URL", "NEPHEW_APP"):  # which are no settings of an instance
+    for variable in ("NEPHEW_URL", "NEPHEW_DATABASE_URL", "NEPHEW_APP"):  # which are no settings of an instance
         del defaults[variable]
     assert sorted(defaults) == sorted(f"NEPHEW_{name.upper()}" for name in names())
     for variable, text in defaults.items():

@@ -15,6 +15,9 @@ from nephew.worker import Worker
 from tests.consumers import ROOT, Bench
 from tests.contract.jobs import job, succeeded
 from tests.eventually import eventually
+from tests.places import DATABASES, on
+
+backend_url = on(*DATABASES)
 
 REPORTS = ROOT / "docs" / "reports"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from itertools import pairwise
 
 from tests.consumers import Bench
 from tests.eventually import eventually
@@ -21,14 +20,11 @@ def test_two_consumers_enqueue_each_tick_once(bench: Bench) -> None:
 
     ticks = bench.runs("tick")
     assert max(Counter(round(tick.at) for tick in ticks).values()) == 1, ticks
-    due = bench.column("SELECT due FROM nephew_tick WHERE name = ? ORDER BY due")
-    assert all(later - earlier >= 1 for earlier, later in pairwise(due))
     for consumer in bench.consumers:
         assert consumer.stop() == 0
-    written = bench.scalar("SELECT count(*) FROM nephew_tick WHERE name = ?")
-    jobs = bench.scalar("SELECT count(*) FROM nephew_job WHERE name = ?")
+    jobs = sum(bench.huey.backend.counts().values())
     waiting = bench.huey.backend.waiting_count()
-    assert written == jobs == len(bench.runs("tick")) + waiting
+    assert jobs == len(bench.runs("tick")) + waiting
 
 
 def test_delayed_jobs_run_at_their_time(cell: tuple[Bench, str]) -> None:

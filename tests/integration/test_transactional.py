@@ -12,6 +12,10 @@ import pytest
 from nephew.job import Job
 from tests.consumers import Bench
 from tests.eventually import eventually
+from tests.places import DATABASES, on
+
+PLACES = DATABASES
+backend_url = on(*PLACES)
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from peewee import Database
 
 from nephew.backends.contract import Backend, Watcher
 from nephew.backends.sql.dialects import Dialect
+from nephew.backends.sql.events import Events
 from nephew.backends.sql.locks import Locks
 from nephew.backends.sql.pruning import Pruning
 from nephew.backends.sql.transactions import Transactions
@@ -14,12 +15,16 @@ from nephew.backends.sql.waiting import Waiting
 from nephew.backends.sql.workers import Workers
 
 
-class SqlBackend(Transactions, Workers, Waiting, Locks, Pruning, Backend):
+class SqlBackend(Transactions, Workers, Waiting, Locks, Pruning, Events, Backend):
     """All nouns of a backend on one database."""
 
     def watcher(self) -> Watcher:
         """What tells a consumer of writes; see the contract."""
         return self.dialect.watcher(self.name)
+
+    def ends_watcher(self) -> Watcher:
+        """What tells of ends and events; see the contract."""
+        return self.dialect.ends_watcher(self.name)
 
     def run_dir(self) -> str:
         """The folder of the workers' files; see the contract."""

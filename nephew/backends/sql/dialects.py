@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import tempfile
 import threading
 import time
 import uuid
@@ -17,6 +16,7 @@ from urllib.parse import unquote
 
 from peewee import OperationalError, SqliteDatabase
 
+from nephew.backends import hosts
 from nephew.backends.contract import Watcher
 from nephew.backends.sql.wakeup import NotificationWatcher, SilentWatcher, watch_file
 from nephew.errors import BackendError, ConfigError
@@ -32,6 +32,10 @@ Run = Callable[..., Any]
 WAL_PATIENCE = 10.0
 #: The first SQLite that knows RETURNING and MATERIALIZED.
 OLDEST_SQLITE = (3, 35, 0)
+#: In memory, ends are seen within this (seconds).
+SEEN_WITHIN = 0.002
+#: Seconds between two looks of those who wait behind a pooler, which lets no notification through.
+DEAF_SECONDS = 0.1
 #: Seconds that a fork waits for another thread's write to be over.
 FORK_PATIENCE = 1.0
 
@@ -81,6 +85,17 @@ class Dialect:
 
     def tell(self, run: Run, name: str) -> None:
         """Tell waiting consumers, once the transaction commits, that there is work."""
+
+    #: The number of the transaction that writes; where writers take turns, the numbers of rows tell their order.
+    txid: ClassVar[str] = "0"
+    #: Appended to a condition on rows with a `txid`: nothing will be committed in front of these any more.
+    settled: ClassVar[str] = ""
+    #: The transaction before which everything is settled.
+    horizon: ClassVar[str] = ""
+
+    def telling_waiters(self, insert: str, name: str) -> tuple[str, tuple[str, ...]]:
+        """A single INSERT that also tells those who wait and follow, and the parameters that it takes last."""
+        return insert, ()
 
     def telling(self, insert: str, name: str) -> tuple[str, tuple[str, ...]]:
         """A single INSERT … RETURNING seq that also tells them, and the parameters that it takes last."""
@@ -132,15 +147,13 @@ class Dialect:
     def watcher(self, name: str) -> Watcher:
         raise NotImplementedError
 
+    def ends_watcher(self, name: str) -> Watcher:
+        """What tells those who wait and follow."""
+        raise NotImplementedError
+
     def run_dir(self) -> str:
         """A folder for the workers' files that all workers of this host see."""
-        if not hasattr(os, "getuid"):
-            return os.path.join(tempfile.gettempdir(), "nephew")
-        folder = os.path.join(tempfile.gettempdir(), f"nephew-{os.getuid()}")
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        if os.stat(folder).st_uid != os.getuid():
-            raise BackendError(f"{folder} belongs to somebody else; set NEPHEW_RUN_DIR to a folder of your own")
-        return folder
+        return hosts.run_dir()
 
     def is_shared(self) -> bool:
         """Whether other processes see the same jobs."""
@@ -254,6 +267,10 @@ class Sqlite(Dialect):
         path = self.file()
         return watch_file(path) if path else SilentWatcher()
 
+    def ends_watcher(self, name: str) -> Watcher:
+        path = self.file()
+        return watch_file(path) if path else SilentWatcher(SEEN_WITHIN)
+
     def run_dir(self) -> str:
         path = self.file()
         return f"{path}-workers" if path else super().run_dir()
@@ -312,6 +329,14 @@ class Postgres(Dialect):
     def tell(self, run: Run, name: str) -> None:
         run("SELECT pg_notify(?, '')", (channel(name),))
 
+    txid = "txid_current()"
+    settled = " AND txid < txid_snapshot_xmin(txid_current_snapshot())"
+    horizon = "SELECT txid_snapshot_xmin(txid_current_snapshot())"
+
+    def telling_waiters(self, insert: str, name: str) -> tuple[str, tuple[str, ...]]:
+        text = f"WITH written AS ({insert} RETURNING 1) SELECT pg_notify(?, '') FROM written"
+        return text, (channel(name, "_ended"),)
+
     def telling(self, insert: str, name: str) -> tuple[str, tuple[str, ...]]:
         text = f"WITH written AS ({insert}) SELECT seq, pg_notify(?, '') FROM written"
         return text, (channel(name),)
@@ -357,20 +382,13 @@ class Postgres(Dialect):
     def watcher(self, name: str) -> Watcher:
         return NotificationWatcher(self.database._connect, channel(name))
 
-
-def channel(name: str) -> str:
-    """The notification channel of an instance (PostgreSQL cuts names at 63 bytes)."""
-    return f"nephew_{uuid.uuid5(uuid.NAMESPACE_OID, name).hex}"
+    def ends_watcher(self, name: str) -> Watcher:
+        return NotificationWatcher(self.database._connect, channel(name, "_ended"), DEAF_SECONDS)
 
 
-def storable(text: str | None) -> str | None:
-    """A text for people as every database takes it: PostgreSQL refuses NUL, no UTF-8 has lone surrogates.
-
-    What a function raised or reported must not keep its job from ending.
-    """
-    if text is None or (text.isascii() and "\0" not in text):
-        return text
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+def channel(name: str, what: str = "") -> str:
+    """A notification channel of an instance (PostgreSQL cuts names at 63 bytes)."""
+    return f"nephew_{uuid.uuid5(uuid.NAMESPACE_OID, name).hex}{what}"
 
 
 def marks(values: Iterable[Any]) -> str:
@@ -378,4 +396,4 @@ def marks(values: Iterable[Any]) -> str:
     return ", ".join("?" for _ in values)
 
 
-__all__ = ["BackendError", "Dialect", "Postgres", "Sqlite", "channel", "marks", "storable"]
+__all__ = ["BackendError", "Dialect", "Postgres", "Sqlite", "channel", "marks"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from nephew.backends.records import EVERY, AttemptRow, Failures, Filter, LogLines, Row
 from nephew.backends.sql.connection import Connected, Run
@@ -17,7 +17,8 @@ _WHERE = (
     "CASE WHEN state = 'running' THEN (SELECT host || ':' || pid FROM nephew_worker WHERE number = worker)"
     " ELSE worker_label END"
 )
-_FIELDS = [_WHERE if field == "worker_label" else field for field in Row._fields]
+_FIELDS = [_WHERE if field == "worker_label" else field for field in Row._fields if field != "seq"]
+#: A row's columns behind its place.
 COLUMNS = ", ".join(_FIELDS)
 #: The same without what is longer than a number of bytes; an empty value stands for it.
 SHORT_COLUMNS = ", ".join(
@@ -35,9 +36,15 @@ FLUSHED = {
 class History(Connected):
     """The job table, read."""
 
+    #: The column that tells a job's place, and the condition that it is one of ours.
+    place: ClassVar[str] = "seq"
+    ours: ClassVar[str] = "name = ?"
+
     def row(self, job_id: str) -> Row | None:
         """A job's record; see the contract."""
-        rows = self.read(f"SELECT {COLUMNS} FROM nephew_job WHERE name = ? AND id = ?", (self.name, job_id))
+        rows = self.read(
+            f"SELECT {self.place}, {COLUMNS} FROM nephew_job WHERE {self.ours} AND id = ?", (self.name, job_id)
+        )
         return _row(rows[0]) if rows else None
 
     def rows(
@@ -49,11 +56,11 @@ class History(Connected):
     ) -> list[Row]:
         """Records of jobs; see the contract."""
         where, params = self._where(wanted, oldest_first)
-        order = "priority DESC, seq" if oldest_first else "seq DESC"
+        order = f"priority DESC, {self.place}" if oldest_first else f"{self.place} DESC"
         if wanted.states and set(wanted.states) <= {"scheduled", "retrying"} and oldest_first:
-            order = "eta, seq"
+            order = f"eta, {self.place}"
         columns, bounds = (COLUMNS, ()) if longest is None else (SHORT_COLUMNS, (longest, b"", longest, b""))
-        sql = f"SELECT {columns} FROM nephew_job WHERE {where} ORDER BY {order}"
+        sql = f"SELECT {self.place}, {columns} FROM nephew_job WHERE {where} ORDER BY {order}"
         if limit is not None:
             sql, params = f"{sql} LIMIT ?", (*params, limit)
         return [_row(row) for row in self.read(sql, (*bounds, *params))]
@@ -67,7 +74,8 @@ class History(Connected):
         """Places and ids of jobs; see the contract."""
         where, params = self._where(wanted)
         rows = self.read(
-            f"SELECT seq, id FROM nephew_job WHERE {where} AND seq > ? ORDER BY seq LIMIT ?", (*params, after, limit)
+            f"SELECT {self.place}, id FROM nephew_job WHERE {where} AND {self.place} > ? ORDER BY {self.place} LIMIT ?",
+            (*params, after, limit),
         )
         return [(row[0], row[1]) for row in rows]
 
@@ -103,7 +111,11 @@ class History(Connected):
             return ["name = ?", *among, "state IN ('scheduled', 'retrying')"], params
         if list(states) == ["queued"] and oldest_first:  # those that wait for a worker, in their order
             return ["name = ?", "state = 'queued'", "worker IS NULL"], params[:1]
-        return [f"{self.dialect.aside}name = ?", *among], params
+        return [self._in_order(), *among], params
+
+    def _in_order(self) -> str:
+        """The condition of all our jobs that leads past their other indexes to the order of places."""
+        return f"{self.dialect.aside}{self.ours}"
 
     def relatives(self, job_id: str) -> tuple[list[str], list[str]]:
         """What a job follows from, and what follows from it; see the contract."""
@@ -153,7 +165,7 @@ class History(Connected):
 
     def counts(self) -> dict[str, int]:
         """Jobs by state; see the contract."""
-        rows = self.read("SELECT state, count(*) FROM nephew_job WHERE name = ? GROUP BY state", (self.name,))
+        rows = self.read(f"SELECT state, count(*) FROM nephew_job WHERE {self.ours} GROUP BY state", (self.name,))
         return {state: int(count) for state, count in rows}
 
     def waiting_count(self) -> int:

@@ -26,8 +26,18 @@ def _complete_the_record(database: Database) -> None:
         database.execute_sql(statement)
 
 
+def _make_room_for_events_and_the_archive(database: Database) -> None:
+    """Version 3: events, for those who follow them, and jobs that were archived from a queue on Redis."""
+    with database.bind_ctx(tables.EVENTS, bind_refs=False, bind_backrefs=False):
+        database.create_tables(tables.EVENTS, safe=True)
+    database.execute_sql(tables.EVENT_INDEX)
+    migrator = SchemaMigrator.from_database(database)
+    alter(migrator.add_column("nephew_job", "place", tables.Job._meta.fields["place"]))
+    database.execute_sql(tables.ARCHIVE_INDEX)
+
+
 #: By version, the step that brings older tables there. New ones are made at once as they are now (`tables.create`).
-STEPS: dict[int, Callable[[Database], None]] = {2: _complete_the_record}
+STEPS: dict[int, Callable[[Database], None]] = {2: _complete_the_record, 3: _make_room_for_events_and_the_archive}
 
 LATEST = max(STEPS)
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from nephew.backends.records import ChordMark, LogLines, Never, NewJob, Outcome, Settled
 from nephew.backends.sql.connection import Run
-from nephew.backends.sql.dialects import marks, storable
+from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.events import Happened, tell
 from nephew.backends.sql.queue import Queue
+from nephew.backends.texts import storable
 from nephew.job import ENDED, State
 
 END = (
@@ -78,6 +80,7 @@ class Settlement(Queue):
         self._run_again(run, [o for o in kept if o.payload is not None])
         self._record_attempts(run, [outcome for outcome in kept if outcome.attempt is not None])
         self._keep_logs(run, kept)
+        tell(run, self.dialect, self.name, self.now(), [_happened(outcome) for outcome in kept if _is_told(outcome)])
         lost = frozenset((outcome.seq, outcome.claim) for outcome in outcomes) - held.keys()
         return Settled(lost, tuple(enqueued), stopped=stopped)
 
@@ -168,6 +171,7 @@ class Settlement(Queue):
             for step in steps
         ]  # fmt: skip
         run(NEVER, values, many=True)
+        tell(run, self.dialect, self.name, now, [(step.id, step.task, State.CANCELLED, None, None) for step in steps])
 
     def _is_last(self, run: Run, mark: ChordMark) -> bool:
         """Count a member, once however often it ran; whether all have ended now."""
@@ -214,6 +218,15 @@ def _is_own_end(outcome: Outcome) -> bool:
     if outcome.state is State.FAILED:
         return outcome.attempt not in (None, "lost")
     return outcome.state is State.SUCCEEDED
+
+
+def _is_told(outcome: Outcome) -> bool:
+    """Whether its job came into another state: one that was only claimed goes back unseen."""
+    return outcome.state is not State.QUEUED or outcome.payload is not None or outcome.counted
+
+
+def _happened(outcome: Outcome) -> Happened:
+    return outcome.id, outcome.task, outcome.state, outcome.worker, outcome.error
 
 
 def _end_values(outcome: Outcome, now: float) -> tuple[Any, ...]:

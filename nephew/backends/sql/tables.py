@@ -56,6 +56,8 @@ class Job(Model):
     fingerprint = TextField(null=True)
     cancelling = TextField(null=True)
     once = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
+    #: Its place in a queue on Redis that it was archived from; null: its queue is this table.
+    place = BigIntegerField(null=True)
 
     class Meta:
         table_name = "nephew_job"
@@ -200,7 +202,54 @@ class Tick(Model):
         primary_key = CompositeKey("name", "schedule", "due")
 
 
-TABLES: tuple[type[Any], ...] = (Job, Attempt, Log, Worker, Data, Counter, Chord, ChordMember, Lock, Tick)
+class Event(Model):
+    """Events of one batch, as JSON arrays with commas between them: id, task, state, worker, error.
+
+    The first one that is kept may be empty: it says where those before it were cut.
+    """
+
+    number = BigAutoField()
+    name = TextField()
+    txid = BigIntegerField()
+    at = DoubleField()
+    size = IntegerField()
+    told = TextField()
+
+    class Meta:
+        table_name = "nephew_event"
+
+
+class EventGroup(Model):
+    """How far a group of readers is."""
+
+    name = TextField()
+    key = TextField()
+    txid = BigIntegerField()
+    number = BigIntegerField()
+
+    class Meta:
+        table_name = "nephew_event_group"
+        primary_key = CompositeKey("name", "key")
+
+
+class EventTaken(Model):
+    """A batch that a consumer of a group has taken and not acknowledged."""
+
+    name = TextField()
+    key = TextField()
+    number = BigIntegerField()
+    consumer = TextField()
+    taken_at = DoubleField()
+
+    class Meta:
+        table_name = "nephew_event_taken"
+        primary_key = CompositeKey("name", "key", "number")
+
+
+#: Those of events, which version 3 brought.
+EVENTS: tuple[type[Any], ...] = (Event, EventGroup, EventTaken)
+
+TABLES: tuple[type[Any], ...] = (Job, Attempt, Log, Worker, Data, Counter, Chord, ChordMember, Lock, Tick, *EVENTS)
 
 #: States that are looked for and that few jobs are in. SQLite takes a partial index only when the query
 #: holds its very condition.
@@ -231,10 +280,16 @@ MORE_INDEXES = (
     "CREATE INDEX nephew_job_fingerprint ON nephew_job (name, fingerprint, seq) WHERE fingerprint IS NOT NULL",
 )
 
+#: That of archived jobs in the order of their places, which costs the jobs of this table's own queue nothing.
+ARCHIVE_INDEX = "CREATE INDEX nephew_job_archived ON nephew_job (name, place) WHERE place IS NOT NULL"
+
+#: That of events, in the order in which they are read.
+EVENT_INDEX = "CREATE INDEX nephew_event_order ON nephew_event (name, txid, number)"
+
 
 def create(database: Database) -> None:
     """Create the latest version of the tables, inside the caller's transaction."""
     with database.bind_ctx(TABLES, bind_refs=False, bind_backrefs=False):
         database.create_tables(TABLES, safe=True)
-    for statement in (*INDEXES, *MORE_INDEXES):
+    for statement in (*INDEXES, *MORE_INDEXES, ARCHIVE_INDEX, EVENT_INDEX):
         database.execute_sql(statement)

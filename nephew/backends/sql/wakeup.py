@@ -105,7 +105,8 @@ def watch_file(path: str) -> Watcher:
 class SilentWatcher(Watcher):
     """For a store that only this process sees: whoever enqueues also wakes."""
 
-    interval = 0.02
+    def __init__(self, interval: float = 0.02) -> None:
+        self.interval = interval
 
     def fileno(self) -> int | None:
         return None
@@ -120,11 +121,12 @@ class SilentWatcher(Watcher):
 class NotificationWatcher(Watcher):
     """Listens on a connection of its own; while that cannot be had, workers poll once a second."""
 
-    interval = None
+    interval: float | None = None
     _retry_seconds = 1.0
 
-    def __init__(self, connect: Callable[[], Any], channel: str) -> None:
-        self._connect, self._channel = connect, channel
+    def __init__(self, connect: Callable[[], Any], channel: str, deaf_seconds: float | None = None) -> None:
+        """:param deaf_seconds: how often to look behind a pooler, which lets no notification through."""
+        self._connect, self._channel, self._deaf_seconds = connect, channel, deaf_seconds
         self._connection: Any = None
         self._not_before = 0.0
 
@@ -137,7 +139,7 @@ class NotificationWatcher(Watcher):
         if self._connection is None:
             return self._listen()
         try:
-            return self._take()
+            return self._take() or self.interval is not None
         except Exception as error:
             log.warning("Lost the connection that listens for jobs (%s); polling until it is back.", error)
             self.close()
@@ -164,6 +166,8 @@ class NotificationWatcher(Watcher):
             log.warning("Cannot listen for jobs yet (%s); polling, next try in 1 s.", error)
             return False
         self._connection = connection
+        is_pooled = getattr(connection, "prepare_threshold", 0) is None  # see `PoolerAwareDatabase`
+        self.interval = self._deaf_seconds if is_pooled else None
         return True
 
     def _take(self) -> bool:

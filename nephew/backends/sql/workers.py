@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 
 from nephew.backends.records import Claimed, Died, LogLines, WorkerRecord
 from nephew.backends.sql.connection import Run
-from nephew.backends.sql.dialects import marks, storable
+from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.events import Happened, tell
 from nephew.backends.sql.queue import TAKEN, Queue
 from nephew.backends.sql.settlement import LOG, log_values
+from nephew.backends.texts import storable
 
 COLUMNS = "number, incarnation, parent, host, boot, pid_namespace, pid, path, kind, queues, started_at, heartbeat_at"
 
@@ -93,13 +95,18 @@ class Workers(Queue):
 
     def begin_once(self, worker: int, seq: int, claim: int, since: float) -> bool:
         """Note the only begin of a job; see the contract."""
-        return bool(
-            self.write_one(
+
+        def step(run: Run) -> bool:
+            begun = self._begun(run, worker, [(seq, claim, since)])
+            count = run(
                 "UPDATE nephew_job SET state = 'running', started_at = ?, once = TRUE"
-                " WHERE seq = ? AND worker = ? AND claim = ? AND finished_at IS NULL RETURNING 1",
+                " WHERE seq = ? AND worker = ? AND claim = ? AND finished_at IS NULL",
                 (since, seq, worker, claim),
-            )
-        )
+            ).rowcount
+            tell(run, self.dialect, self.name, self.now(), begun)
+            return bool(count)
+
+        return self.write(step)
 
     def ask_to_stop(self, job_id: str, reason: str) -> bool:
         """Ask for a held job's end; see the contract."""
@@ -139,14 +146,28 @@ class Workers(Queue):
     def mark_running(self, worker: int, running: Sequence[tuple[int, int, float]]) -> None:
         """Note what is being run; see the contract."""
         values = [(since, seq, worker, claim) for seq, claim, since in running]
-        self.write(
-            lambda run: run(
+
+        def step(run: Run) -> None:
+            begun = self._begun(run, worker, running)
+            run(
                 "UPDATE nephew_job SET state = 'running', started_at = ?"
                 " WHERE seq = ? AND worker = ? AND claim = ? AND finished_at IS NULL",
                 values,
                 many=True,
             )
-        )
+            tell(run, self.dialect, self.name, self.now(), begun)
+
+        self.write(step)
+
+    def _begun(self, run: Run, worker: int, running: Sequence[tuple[int, int, float]]) -> list[Happened]:
+        """The events of those that are not known to run yet."""
+        claims = {(seq, claim) for seq, claim, _ in running}
+        rows = run(
+            f"SELECT seq, claim, id, task FROM nephew_job WHERE seq IN ({marks(running)}) AND worker = ?"
+            " AND finished_at IS NULL AND state <> 'running'",
+            (*(seq for seq, _, _ in running), worker),
+        ).fetchall()
+        return [(row[2], row[3], "running", None, None) for row in rows if (row[0], row[1]) in claims]
 
     def note_progress(self, worker: int, seq: int, claim: int, fraction: float, message: str | None) -> None:
         """Store progress; see the contract."""

@@ -34,8 +34,9 @@ def job(**options: Any) -> Callable[[Function], Function]:
 
 
 def install(huey: Nephew) -> SimpleNamespace:
-    """The jobs as tasks of this instance."""
-    return SimpleNamespace(**{function.__name__: huey.task(**options)(function) for function, options in JOBS})
+    """The jobs as tasks of this instance; without those that its backend cannot run."""
+    possible = [job for job in JOBS if huey.backend.transactions or not job[1].get("transactional")]
+    return SimpleNamespace(**{function.__name__: huey.task(**options)(function) for function, options in possible})
 
 
 def install_clock(huey: Nephew) -> None:

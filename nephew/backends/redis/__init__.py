@@ -1,0 +1,48 @@
+"""Jobs on Redis or Valkey: one Lua script for each atomic step."""
+
+from __future__ import annotations
+
+from nephew.backends import hosts
+from nephew.backends.contract import Backend, Watcher
+from nephew.backends.redis.archive import Archiving
+from nephew.backends.redis.events import Events
+from nephew.backends.redis.locks import Locks
+from nephew.backends.redis.pruning import Pruning
+from nephew.backends.redis.settlement import Settlement
+from nephew.backends.redis.transactions import Transactions
+from nephew.backends.redis.waiting import Waiting
+from nephew.backends.redis.wakeup import ChannelWatcher
+from nephew.backends.redis.workers import Workers
+from nephew.settings import Settings
+
+
+class RedisBackend(Transactions, Settlement, Workers, Waiting, Locks, Pruning, Archiving, Events, Backend):
+    """All nouns of a backend on one Redis."""
+
+    shared = True
+    one_writer = False
+    snapshots = False
+    heartbeats = True
+
+    def watcher(self) -> Watcher:
+        """What tells a consumer of writes; see the contract."""
+        return ChannelWatcher(self.dedicated, self.key("wake"), self.queues)
+
+    def ends_watcher(self) -> Watcher:
+        """What tells of ends and events; see the contract."""
+        return ChannelWatcher(self.dedicated, self.key("ended"))
+
+    def run_dir(self) -> str:
+        """The folder of the workers' files; see the contract."""
+        return hosts.run_dir()
+
+
+def open_redis(name: str, url: str, settings: Settings) -> RedisBackend:
+    """The Redis backend of an instance; connects to nothing.
+
+    :raises ConfigError: when the URL cannot be used.
+    """
+    return RedisBackend(name, url, settings)
+
+
+__all__ = ["RedisBackend", "open_redis"]

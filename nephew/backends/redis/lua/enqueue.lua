@@ -1,0 +1,12 @@
+--! uses job, ends, store
+-- Store jobs, all or none.
+--
+-- ARGV: '1' if it may have been done before, else ''; then for each job its values (see lib/store.lua).
+-- Returns for each job {id, 1 if that is another job's}.
+-- Writes place, jobs, q:<queue>, queues, scheduled, unique, keyof, expiring, kin:<id>, members:<chord>; tells `wake`.
+
+local jobs = {}
+for first = 2, #ARGV, VALUES do
+    jobs[#jobs + 1] = job_from(ARGV, first)
+end
+return store(jobs, ARGV[1] == '1')

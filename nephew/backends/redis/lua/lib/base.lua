@@ -1,0 +1,73 @@
+-- What every script begins with. KEYS[1] is the instance's hash tag, `{name}`; every key of the instance is
+-- `{name}:` and a word, so that all of them are in one slot of a cluster.
+
+local function key(word, more)
+    if more then
+        return KEYS[1] .. ':' .. word .. ':' .. more
+    end
+    return KEYS[1] .. ':' .. word
+end
+
+-- A call that fails names its key, which the server does not.
+local server, redis = redis, {}
+function redis.call(...)
+    local reply = server.pcall(...)
+    if type(reply) == 'table' and reply.err then
+        error(reply.err .. ' [' .. tostring((select(2, ...))) .. ']', 0)
+    end
+    return reply
+end
+
+-- A call that a script can do without: nil, when a key of the wrong type is in its way. That is noted in
+-- {name}:broken (set), for a consumer to report.
+local function try(...)
+    local reply = server.pcall(...)
+    if type(reply) ~= 'table' or not reply.err then
+        return reply
+    elseif not string.find(reply.err, '^WRONGTYPE') and not string.find(reply.err, '^ERR') then
+        error(reply.err, 0)
+    end
+    server.pcall('SADD', key('broken'), (select(2, ...)))
+    return nil
+end
+
+-- Epoch seconds by the server's clock, as text that loses nothing.
+local function now()
+    local time = redis.call('TIME')
+    return time[1] .. '.' .. string.format('%06d', time[2])
+end
+
+-- The most values that one call is given: Lua passes them on its stack.
+local MOST = 4000
+
+-- A call with any number of values behind its first ones, in pairs or singly; the replies' sum. `call` may be `try`;
+-- then it is nil when a key is in the way.
+local function many(command, first, values, call)
+    local sum = 0
+    for start = 1, #values, MOST do
+        local reply = (call or redis.call)(command, first, unpack(values, start, math.min(start + MOST - 1, #values)))
+        if not reply then
+            return nil
+        end
+        sum = sum + reply
+    end
+    return sum
+end
+
+-- What a hash has under these fields; false for what it has not. `call` may be `try`; then it may have nothing.
+local function read(hash, fields, call)
+    local found = {}
+    for start = 1, #fields, MOST do
+        local last = math.min(start + MOST - 1, #fields)
+        local part = (call or redis.call)('HMGET', hash, unpack(fields, start, last)) or {}
+        for i = start, last do
+            found[i] = part[i - start + 1] or false
+        end
+    end
+    return found
+end
+
+-- Tell consumers that there is something to do: a queue's name, or '' for the schedule.
+local function tell(queue)
+    redis.call('PUBLISH', key('wake'), queue)
+end

@@ -1,0 +1,269 @@
+"""Jobs and their ends as the server keeps them; see `lua/lib/job.lua` and `lua/lib/ends.lua`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from nephew.backends.records import Claimed, LogLines, Never, NewJob, Outcome, Row
+from nephew.backends.texts import storable
+from nephew.errors import Refused
+from nephew.job import ENDED, State
+
+#: The head of a record, in this order.
+HEAD = (
+    "task", "queue", "priority", "eta", "unique_key", "chord", "expires_at", "parent", "relation", "member", "tags",
+    "redacted",
+)  # fmt: skip
+#: Most jobs have no revocation.
+NOTHING: dict[str, bytes] = {}
+
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def body(head: Sequence[Any], payload: bytes) -> bytes:
+    """Head and payload of a record, without the nulls at the head's end."""
+    last = len(head)
+    while last and head[last - 1] is None:
+        last -= 1
+    if not isinstance(payload, bytes):
+        raise Refused(f"expected the payload of a job to be bytes, got {payload!r}; nothing was stored")
+    return _encoded(head[:last]) + b"\n" + payload
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        return _dump(value).encode()
+    except UnicodeError as error:
+        raise Refused(f"expected text that is Unicode, got {value!r} ({error}); nothing was stored") from error
+
+
+def new_job(job: NewJob) -> tuple[Any, ...]:
+    """A job's values, as `lua/lib/store.lua` reads them."""
+    return (
+        job.id, job.queue, job.priority, _text(job.eta), job.unique_key or "", _text(job.expires_at),
+        _kin(job.parent, job.relation), job.member or "", body(_head(job), job.payload),
+    )  # fmt: skip
+
+
+def is_plain(job: NewJob) -> bool:
+    """Whether it only waits in its queue."""
+    return job.eta is job.unique_key is job.expires_at is job.parent is job.member is None
+
+
+def plain(job: NewJob) -> tuple[Any, ...]:
+    """The values of a plain job, as `lua/enqueue_one.lua` reads them."""
+    return job.id, job.queue, -job.priority, body(_head(job), job.payload)
+
+
+def _head(job: NewJob) -> tuple[Any, ...]:
+    return (
+        job.task, job.queue, job.priority, job.eta, job.unique_key, job.chord, job.expires_at, job.parent,
+        job.relation, job.member, job.tags, job.redacted,
+    )  # fmt: skip
+
+
+def _text(value: float | None) -> str | float:
+    return "" if value is None else value
+
+
+def _kin(parent: str | None, relation: str | None) -> str:
+    """What a job is found by as a relative; a schedule has far too many."""
+    return "" if parent is None or relation == "schedule" else parent
+
+
+def claimed(id: bytes, record: bytes, marks: bytes, stop: bytes, claim: int) -> Claimed:
+    """A claimed job; one whose record is none has its bytes as the payload, of no task, and will be parked."""
+    try:
+        first, head, payload = record.split(b"\n", 2)
+        place = int(first.partition(b" ")[0])
+        values = json.loads(head)
+        task, queue, priority, *more = values
+        if more or marks or stop:
+            return _rare(place, id.decode(), values, payload, marks, stop, claim)
+    except (ValueError, TypeError):
+        return Claimed(0, id.decode(errors="replace"), "", "default", record, 0.0, 0, 0, False, claim, None)
+    return Claimed(place, id.decode(), task, queue, payload, priority, 0, 0, False, claim, None, None, None, None,
+                   False, (), NOTHING)  # fmt: skip
+
+
+def _rare(place: int, id: str, values: list[Any], payload: bytes, marks: bytes, stop: bytes, claim: int) -> Claimed:
+    task, queue, priority, _, _, chord, expires_at, _, _, _, tags, _ = values + [None] * (len(HEAD) - len(values))
+    changed = _changed(marks)
+    return Claimed(
+        place, id, task, changed.get("queue", queue), payload, float(changed.get("priority", priority)),
+        int(changed.get("attempts", 0)), int(changed.get("crashes", 0)), bool(changed.get("alone")), claim,
+        None if changed.get("chord") is False else chord, expiry(changed, expires_at), tags,
+        stop.decode() or None, False, (), NOTHING,
+    )  # fmt: skip
+
+
+def _changed(marks: bytes | None) -> dict[str, Any]:
+    """What has changed since a job was stored; nothing when that cannot be read."""
+    try:
+        changed = json.loads(marks or b"{}")
+    except ValueError:
+        return {}
+    return changed if isinstance(changed, dict) else {}
+
+
+def expiry(marks: dict[str, Any], stored: float | None) -> float | None:
+    """When a job expires: as it was changed, else as it was stored."""
+    changed = marks.get("expires_at")
+    return stored if changed is None else float(changed)
+
+
+def end(outcome: Outcome, now: float) -> bytes:
+    """What is kept of an end, its result included."""
+    told: dict[str, Any] = {
+        "state": outcome.state,
+        "counted": outcome.counted,
+        "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at or now,
+        "worker": outcome.worker,
+        "error": storable(outcome.error),
+        "fingerprint": outcome.fingerprint,
+        "reason": storable(outcome.reason),
+    }
+    if outcome.progress is not None:
+        told["progress"], told["message"] = outcome.progress[0], storable(outcome.progress[1])
+    return joined(told, outcome.result)
+
+
+def never(step: Never, now: float) -> tuple[Any, ...]:
+    """The values of a step that will not run, as `lua/settle.lua` reads them."""
+    head = (
+        step.task, step.queue, 0.0, None, None, None, None, step.parent, step.relation, step.member, step.tags,
+        step.redacted,
+    )  # fmt: skip
+    kept = joined({"state": State.CANCELLED, "finished_at": now, "reason": storable(step.reason)}, step.result)
+    event = happened(step.id, step.task, State.CANCELLED, None, None)
+    return step.id, body(head, step.payload), kept, _kin(step.parent, step.relation), step.member or "", event
+
+
+def joined(told: dict[str, Any], result: bytes | None) -> bytes:
+    """An end without what is empty, and its result behind it."""
+    text = _encoded({name: value for name, value in told.items() if value is not None})
+    return text if result is None else text + b"\n" + result
+
+
+def happened(job: str, task: str, state: str, worker: str | None, error: str | None) -> str:
+    """An event."""
+    return _dump((job, task, state, worker, storable(error)))
+
+
+def attempt(outcome: Outcome) -> tuple[Any, ...]:
+    """An attempt that did not end well, as `lua/settle.lua` reads it: its number and its begin come first there."""
+    rest = (outcome.finished_at, outcome.worker, outcome.attempt, storable(outcome.error), storable(outcome.traceback))
+    return _text(outcome.started_at), _dump(rest)[1:-1], "1" if outcome.counted else ""
+
+
+def log(lines: LogLines) -> tuple[int, str]:
+    """The log of an attempt: its number, and what was logged."""
+    return lines.attempt, _dump((storable(lines.lines), lines.dropped))
+
+
+def again(outcome: Outcome) -> str:
+    """How a claim is given back, as `lua/settle.lua` reads it."""
+    told = {
+        "eta": None if outcome.eta is None else repr(outcome.eta),
+        "counted": outcome.counted or None,
+        "error": storable(outcome.error),
+        "fingerprint": outcome.fingerprint,
+        "reason": storable(outcome.reason),
+    }
+    return _dump({name: value for name, value in told.items() if value is not None})
+
+
+def has_ended(outcome: Outcome) -> bool:
+    """Whether the job is over with it."""
+    return outcome.state in ENDED
+
+
+def ending(kept: bytes | None) -> tuple[dict[str, Any], bytes | None]:
+    """What is kept of an end: what it tells (nothing, while it is the error of an attempt), and the result."""
+    if kept is None:
+        return {}, None
+    told, has_result, result = kept.partition(b"\n")
+    return json.loads(told), result if has_result else None
+
+
+def row(
+    id: bytes, state: bytes, record: bytes, marks: bytes | None, kept: bytes | None, worker: bytes | None,
+    claim: bytes | None, since: bytes | None, registration: bytes | None, stop: bytes | None,
+) -> Row:  # fmt: skip
+    """All that is known of a job, as `lua/rows.lua` returns it."""
+    place, enqueued, head, payload = _parts(record)
+    changed = _changed(marks)
+    told, result = ending(kept)
+    lasting = told or changed  # what the last attempt came to
+    return Row(
+        seq=place,
+        id=id.decode(errors="replace"),
+        task=head["task"] or "",
+        queue=changed.get("queue", head["queue"] or "default"),
+        state=state.decode(),
+        priority=float(changed.get("priority", head["priority"] or 0.0)),
+        eta=_eta(changed, head["eta"]),
+        payload=payload,
+        result=result,
+        error=lasting.get("error"),
+        attempts=int(changed.get("attempts", 0)) + bool(told.get("counted")),
+        crashes=int(changed.get("crashes", 0)),
+        worker=_number(worker),
+        claim=_number(claim),
+        worker_label=told.get("worker") if registration is None else _where(registration),
+        enqueued_at=enqueued,
+        started_at=_started(told, changed, since),
+        finished_at=told.get("finished_at"),
+        progress=_float(told.get("progress", changed.get("progress"))),
+        progress_message=(told if "progress" in told else changed).get("message"),
+        reason=lasting.get("reason"),
+        unique_key=head["unique_key"],
+        expires_at=expiry(changed, head["expires_at"]),
+        parent=head["parent"],
+        relation=head["relation"],
+        member=head["member"],
+        tags=head["tags"],
+        redacted=head["redacted"],
+        fingerprint=lasting.get("fingerprint"),
+        cancelling=None if stop is None else stop.decode(),
+        chord=None if changed.get("chord") is False else head["chord"],
+    )
+
+
+def _parts(record: bytes) -> tuple[int, float, dict[str, Any], bytes]:
+    """Place, time of enqueueing, head and payload of a record; what is none is all payload, of no task."""
+    try:
+        first, head, payload = record.split(b"\n", 2)
+        place, enqueued = first.split(b" ")
+        values = json.loads(head)
+        return int(place), float(enqueued), dict(zip(HEAD, values + [None] * len(HEAD), strict=False)), payload
+    except (ValueError, TypeError):
+        return 0, 0.0, dict.fromkeys(HEAD), record
+
+
+def _eta(marks: dict[str, Any], stored: float | None) -> float | None:
+    changed = marks.get("eta")
+    return stored if changed is None else None if changed == "-" else float(changed)
+
+
+def _started(told: dict[str, Any], marks: dict[str, Any], since: bytes | None) -> float | None:
+    if since is not None:
+        return float(since)
+    return _float(told.get("started_at", marks.get("started_at")))
+
+
+def _where(registration: bytes) -> str:
+    """The host and process of a worker."""
+    worker = json.loads(registration)
+    return f"{worker['host']}:{worker['pid']}"
+
+
+def _number(text: bytes | None) -> int | None:
+    return None if text is None else int(text)
+
+
+def _float(value: str | float | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,103 @@
+"""The end of a claim: everything that an outcome brings becomes true in one script, or nothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nephew.backends.records import ChordMark, Outcome, Settled
+from nephew.backends.redis import packing
+from nephew.backends.redis.queue import Queue
+from nephew.job import State
+
+
+class Settlement(Queue):
+    """Outcomes, applied."""
+
+    def settle(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
+        """Apply outcomes; see the contract."""
+        now = self.now()
+        claims = [value for outcome in outcomes for value in _claim(outcome, now)]
+        more = [
+            value
+            for index, outcome in enumerate(outcomes)
+            for what, values in _also(outcome, now)
+            for value in (index, what, len(values), *values)
+        ]
+        kept = (self.keep_events, self.most, self.ttl, self.ttl_others)
+        reply = self.run("settle", worker, number, *kept, len(outcomes), *claims, *more)
+        return _settled(reply, outcomes)
+
+
+def _settled(reply: Sequence[Any], outcomes: Sequence[Outcome]) -> Settled:
+    known, lost, enqueued, stopped = reply
+    keys = [(outcome.seq, outcome.claim) for outcome in outcomes]
+    if not known:  # the worker was declared dead and its claims given away
+        return Settled(frozenset(keys), (), known=False)
+    if not lost and not enqueued and not stopped:
+        return _ALL_WELL
+    return Settled(
+        frozenset(keys[index] for index in lost),
+        tuple(job_id.decode() for job_id in enqueued),
+        stopped={keys[index]: why.decode() for index, why in zip(stopped[::2], stopped[1::2], strict=True)},
+    )
+
+
+_ALL_WELL = Settled(frozenset(), ())
+
+
+def _claim(outcome: Outcome, now: float) -> tuple[Any, ...]:
+    """What every claim brings; see `lua/settle.lua`."""
+    if packing.has_ended(outcome):
+        how, body = "own" if _is_own_end(outcome) else "end", packing.end(outcome, now)
+    elif outcome.payload is not None:
+        how, body = "again", packing.again(outcome).encode()
+    else:
+        how, body = "park" if outcome.state is State.PARKED else "back", packing.again(outcome).encode()
+    told = how not in ("back",) or outcome.counted
+    event = packing.happened(outcome.id, outcome.task, outcome.state, outcome.worker, outcome.error) if told else ""
+    return outcome.seq, outcome.id, outcome.claim, how, outcome.state, body, event
+
+
+def _is_own_end(outcome: Outcome) -> bool:
+    """Whether the function itself came to this end, which does not count once the job was told to stop."""
+    if outcome.state is State.FAILED:
+        return outcome.attempt not in (None, "lost")
+    return outcome.state is State.SUCCEEDED
+
+
+def _also(outcome: Outcome, now: float) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What few claims bring: names of `lua/settle.lua`, and their values."""
+    if outcome.payload is not None:
+        yield "payload", (outcome.payload,)
+        if outcome.result is not None:
+            yield "interim", (outcome.result,)
+    elif outcome.started_at is None and packing.has_ended(outcome):
+        yield "since", ()
+    own = f"r:{outcome.id}"  # nearly every end forgets it: what is told is that one does not
+    if own not in outcome.forget:
+        yield "remember", ()
+    for key in outcome.forget:
+        if key != own:
+            yield "forget", (key,)
+    for step in outcome.never:
+        yield "never", packing.never(step, now)
+    if outcome.chord_done is not None:
+        yield "done", (outcome.chord_done,)
+    if outcome.attempt is not None:
+        yield "attempt", packing.attempt(outcome)
+    if outcome.log is not None:
+        yield "log", packing.log(outcome.log)
+    for job in outcome.follow_ups:
+        yield "follow", packing.new_job(job)
+    if outcome.chord_mark is not None:
+        yield "chord", _chord(outcome.chord_mark, now)
+
+
+def _chord(mark: ChordMark, now: float) -> tuple[Any, ...]:
+    counted = (mark.cid, mark.position, mark.size, mark.value)
+    if mark.callback is not None:
+        return (*counted, "job", *packing.new_job(mark.callback))
+    if mark.never is not None:
+        return (*counted, "never", *packing.never(mark.never, now))
+    return (*counted, "")

@@ -1,0 +1,67 @@
+"""Jobs that wait: moved when they are due, changed, parked, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nephew.backends.records import Change, NewJob
+from nephew.backends.redis import packing
+from nephew.backends.redis.queue import Queue
+
+#: The most jobs moved in one step.
+PROMOTED = 500
+#: The most steps in one call: whoever moves jobs has ticks to write as well.
+STEPS = 20
+#: The most parked jobs looked at in one step.
+LOOKED_AT = 1000
+
+
+class Waiting(Queue):
+    """The jobs that nobody holds."""
+
+    def add_scheduled(self, job: NewJob) -> None:
+        """Store a job in the schedule; see the contract."""
+        self.run("add_scheduled", *packing.new_job(job), tells=True)
+
+    def promote(self, now: float | None = None) -> int:
+        """Move due jobs to the queue; see the contract."""
+        moment = self.now() if now is None else now
+        total = 0
+        for _ in range(STEPS):
+            moved = int(self.run("promote", moment, PROMOTED))
+            total += moved
+            if moved < PROMOTED:
+                break
+        return total
+
+    def next_due(self) -> float | None:
+        """When the next scheduled job is due; see the contract."""
+        eta = self.run("next_due")
+        return None if eta is None else float(eta)
+
+    def unpark(self, tasks: Iterable[str] = (), ids: Iterable[str] = (), reason: str = "") -> int:
+        """Put parked jobs back; see the contract."""
+        if tasks := list(tasks):
+            return self._unpark_tasks(tasks, reason)
+        return int(self.run("unpark", reason, 0, *ids))
+
+    def _unpark_tasks(self, tasks: list[str], reason: str) -> int:
+        left = total = 0
+        while ids := self.run("parked", left, LOOKED_AT):
+            released = int(self.run("unpark", reason, len(tasks), *tasks, *ids))
+            left += len(ids) - released
+            total += released
+        return total
+
+    def requeue(self, job_id: str) -> bool:
+        """Run an ended job again; see the contract."""
+        return bool(self.run("requeue", job_id))
+
+    def change(self, job_id: str, change: Change) -> bool:
+        """Change a waiting job; see the contract."""
+        values = (change.priority, change.queue, change.eta, change.expires_at)
+        return bool(self.run("change", job_id, *("" if value is None else value for value in values)))
+
+    def expired(self, limit: int = 100) -> list[str]:
+        """Waiting jobs that have expired; see the contract."""
+        return [job_id.decode() for job_id in self.run("expired", limit)]

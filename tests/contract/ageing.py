@@ -1,0 +1,70 @@
+"""Jobs as they would be had they been stored earlier, and what is stored of them: by hand, on every backend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from nephew import Nephew
+from nephew.backends.redis import RedisBackend
+from nephew.job import new_id
+from tests.contract.jobs import Hand, jobs, succeeded
+
+DAY = 86400.0
+
+FILL = (
+    "INSERT INTO nephew_job (name, id, task, queue, state, priority, payload, enqueued_at, finished_at)"
+    " VALUES (?, ?, 'demo', 'default', 'succeeded', 0, ?, ?, ?)"
+)
+#: What is counted: tables of the SQL backends, and words in keys of Redis.
+TABLES = {"chord values": "nephew_chord_member", "data": "nephew_data", "ticks": "nephew_tick"}
+KEYS = {"chord values": ("HLEN", "chord:*"), "data": ("HLEN", "data"), "ticks": ("ZCARD", "ticks:*")}
+
+
+def age(huey: Nephew, days: float, *ids: str) -> None:
+    """Let everything about these jobs (or about all) have happened so many days earlier."""
+    chosen = ids or [row.id for row in huey.backend.rows(limit=None)]
+    if isinstance(huey.backend, RedisBackend):
+        _age_on_redis(huey.backend, chosen, days * DAY, days * DAY)
+        return
+    earlier = ", ".join(f"{column} = {column} - ?" for column in ("enqueued_at", "started_at", "finished_at"))
+    change = f"UPDATE nephew_job SET {earlier} WHERE name = ? AND id = ?"
+    huey.backend.write(lambda run: run(change, [(*[days * DAY] * 3, huey.name, each) for each in chosen], many=True))
+
+
+def fill(huey: Nephew, count: int, days: float, ended: float | None = None) -> None:
+    """Jobs that were enqueued so many days ago and have succeeded, at once or so many days ago."""
+    ids = [new_id() for _ in range(count)]
+    enqueued_at, finished_at = (huey.backend.now() - (each or days) * DAY for each in (days, ended))
+    if isinstance(huey.backend, RedisBackend):
+        hand = Hand(huey.backend)
+        huey.backend.enqueue(jobs(*ids))
+        hand.settle(*(succeeded(claimed, finished_at=finished_at) for claimed in hand.claim(ids=ids)))
+        _age_on_redis(huey.backend, ids, days * DAY, 0.0)
+        return
+    values = [(huey.name, each, b"", enqueued_at, finished_at) for each in ids]
+    huey.backend.write(lambda run: run(FILL, values, many=True))
+
+
+def stored(huey: Nephew, what: str) -> int:
+    """How many `chord values`, `data` or `ticks` there are."""
+    if isinstance(huey.backend, RedisBackend):
+        command, keys = KEYS[what]
+        return sum(huey.backend.call(command, key) for key in huey.backend.call("KEYS", huey.backend.key(keys)))
+    return int(huey.backend.read(f"SELECT count(*) FROM {TABLES[what]} WHERE name = ?", (huey.name,))[0][0])
+
+
+def _age_on_redis(backend: RedisBackend, ids: Sequence[str], enqueued: float, finished: float) -> None:
+    records, changed = backend.call("HMGET", backend.key("jobs"), *ids), []
+    for job_id, record in zip(ids, records, strict=True):
+        first, rest = record.split(b"\n", 1)
+        place, at = first.split()
+        changed += [job_id, b"%s %f\n%s" % (place, float(at) - enqueued, rest)]
+    backend.call("HSET", backend.key("jobs"), *changed)
+    for slot in backend.call("ZRANGE", backend.key("slots"), 0, -1) if finished else ():
+        for job_id, kept in zip(ids, backend.call("HMGET", slot, *ids), strict=True):
+            if kept is not None:
+                told, *result = kept.split(b"\n", 1)
+                end = json.loads(told)
+                end["finished_at"] -= finished
+                backend.call("HSET", slot, job_id, b"\n".join([json.dumps(end).encode(), *result]))
