@@ -1,4 +1,4 @@
-"""Nephew: durable background jobs on Huey, kept in SQLite or PostgreSQL."""
+"""Nephew: durable background jobs on Huey, kept in SQLite, PostgreSQL, Redis or Valkey."""
 
 from nephew.codec import SignedPickle
 from nephew.current import current_job

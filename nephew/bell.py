@@ -34,7 +34,10 @@ class ThreadBell:
 
 
 class ForkBell:
-    """For workers that are forked processes. `lifeline` breaks when the consumer is gone."""
+    """For workers that are forked processes, or wait for something else, too.
+
+    `lifeline` breaks when the consumer is gone.
+    """
 
     def __init__(self, lifeline: Lifeline | None = None) -> None:
         self._read, self._write = os.pipe()
@@ -51,10 +54,15 @@ class ForkBell:
         except BlockingIOError:
             pass  # full of unheard rings
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until the bell rings or the lifeline breaks, at most `seconds`; whether it rang."""
+    def wait(self, seconds: float, also: int | None = None) -> bool:
+        """Wait until the bell rings or the lifeline breaks, at most `seconds`; whether it rang.
+
+        :param also: a descriptor to wait for as well.
+        """
         poller = select.poll()
         poller.register(self._read, select.POLLIN)
+        if also is not None:
+            poller.register(also, select.POLLIN)
         if self._lifeline is not None:
             poller.register(self._lifeline.fileno(), 0)  # only its end is of interest
         if not poller.poll(seconds * 1000):

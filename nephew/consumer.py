@@ -75,7 +75,8 @@ class Consumer(HueyConsumer):
             self.bell: Any = ForkBell(environment.lifeline)
             self.scheduler_bell: Any = ForkBell(environment.lifeline)
         else:
-            self.bell, self.scheduler_bell = ThreadBell(), ThreadBell()
+            answers = self.huey.backend.doorbell() is not None
+            self.bell, self.scheduler_bell = ForkBell() if answers else ThreadBell(), ThreadBell()
         self._bell_read, self._bell_write = os.pipe()
         os.set_blocking(self._bell_read, False)
         os.set_blocking(self._bell_write, False)

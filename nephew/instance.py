@@ -79,12 +79,14 @@ class Nephew(Operations, Listening, Membership, Huey):
     ) -> None:
         """
         :param name: the instance's name; two instances in one store never see each other's jobs.
-        :param url: where the jobs live: `sqlite:///file`, `postgresql://…` (any libpq URI) or `memory://`.
+        :param url: where the jobs live: `sqlite:///file`, `postgresql://…` (any libpq URI), `redis://…` (also
+            `rediss`, `unix`, `redis+sentinel`, `redis+cluster`, and `valkey` for `redis`) or `memory://`.
             Without it and without `database`: `NEPHEW_URL`, else the file `nephew.db` beside the module that
             makes the instance. Nothing is connected to before the first use.
         :param database: the application's own Peewee database (SQLite or PostgreSQL) or proxy; what is
             enqueued inside its `atomic()` belongs to that transaction.
-        :param database_url: where history goes when the queue is on Redis.
+        :param database_url: where history goes when the queue is on Redis: a URL of SQLite or PostgreSQL. Without it:
+            `NEPHEW_DATABASE_URL`, else the history is what Redis keeps.
         :param middleware: what wraps the running and the enqueueing of jobs, outermost first: functions
             `(job, call_next)`, or instances of `nephew.Middleware`.
         :param options: settings (see `nephew.settings`) and Huey's own (`immediate`, `utc`, `serializer` …).

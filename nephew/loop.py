@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from huey.consumer import Worker as HueyWorker
 from huey.consumer import WorkerRecycle
 
+from nephew.backends.contract import Doorbell
 from nephew.backends.records import Claimed
 from nephew.errors import BackendError, ShutDown
 from nephew.lane import Lane
@@ -38,6 +39,8 @@ class WorkerLoop(HueyWorker):
         self.consumer = consumer
         self.incarnation = uuid.uuid4().hex
         self._lane: Lane | None = None
+        #: What wakes this loop when it is idle, where the store can wake one worker.
+        self._doorbell: Doorbell | None = None
         self._pause = BACKOFF[0]
 
     @property
@@ -52,6 +55,7 @@ class WorkerLoop(HueyWorker):
     def initialize(self) -> None:
         """Start what the loop needs in its process, then Huey's start-up hooks."""
         self.consumer.keep(self)
+        self._doorbell = self.huey.backend.doorbell()
         super().initialize()
 
     def loop(self, now: dt.datetime | None = None) -> None:
@@ -73,6 +77,8 @@ class WorkerLoop(HueyWorker):
     def _run_hand(self, claimed: Claimed, now: dt.datetime | None) -> None:
         """Run a job and those that were claimed with it."""
         lane = self.lane
+        if self._doorbell is not None and self._doorbell.hang_up():
+            self.consumer.bell.ring()  # the call is for another worker
         while True:
             lane.run(claimed, now)
             self._count()
@@ -88,8 +94,11 @@ class WorkerLoop(HueyWorker):
             return
         if self.lane.barred:
             self.lane.worker.gate.await_open(BARRED)
-        else:
+        elif self._doorbell is None:
             self.consumer.bell.wait(IDLE)
+        else:
+            self.consumer.bell.wait(IDLE, also=self._doorbell.fileno())
+            self._doorbell.changed()
 
     def _leave_if_orphaned(self) -> None:
         keeper = self.consumer.keeper
@@ -111,6 +120,8 @@ class WorkerLoop(HueyWorker):
 
     def shutdown(self) -> None:
         """Give back what was not begun, settle what is finished, then Huey's shutdown hooks."""
+        if self._doorbell is not None:
+            self._doorbell.close()
         if self._lane is not None:
             self._lane.close()
         self.consumer.release(self)

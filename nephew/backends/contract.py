@@ -135,6 +135,10 @@ class Backend(ABC):
     def watcher(self) -> Watcher:
         """What tells a consumer that something was written."""
 
+    def doorbell(self) -> Doorbell | None:
+        """What tells one idle worker of work, without its consumer; None: the consumer hears of it by `watcher`."""
+        return None
+
     @abstractmethod
     def ends_watcher(self) -> Watcher:
         """What tells those who wait for jobs, or follow events, that something has happened; see `ended`."""
@@ -501,3 +505,11 @@ class Watcher(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of what it holds open."""
+
+
+class Doorbell(Watcher):
+    """Tells one idle worker of work."""
+
+    @abstractmethod
+    def hang_up(self) -> bool:
+        """Be called no more until the next `fileno`; whether a call came that was not answered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +15,10 @@ import pytest
 
 from nephew import Nephew
 from nephew.backends.contract import Watcher
-from nephew.backends.redis import open_redis
+from nephew.backends.redis import RedisBackend, open_redis
 from nephew.lane import Lane
 from nephew.settings import Settings
+from tests.contract import jobs
 from tests.eventually import eventually
 from tests.servers import RedisServer
 
@@ -120,25 +122,51 @@ def test_who_waits_while_the_store_is_away_is_told_when_it_is_back(
     huey.close()
 
 
-def test_a_consumer_is_woken_only_for_the_queues_that_it_serves(redis_url: str, name: str):
-    mails = open_redis(name, redis_url, Settings(queues=("mail",)))
-    watcher = mails.watcher()
-    assert watcher.fileno() is not None
-
-    assert not hears(watcher, lambda: mails.call("PUBLISH", mails.key("wake"), "reports"))
-    assert hears(watcher, lambda: mails.call("PUBLISH", mails.key("wake"), "mail"))
-    assert hears(watcher, lambda: mails.call("PUBLISH", mails.key("wake"), ""))
-    mails.call("CLIENT", "KILL", "TYPE", "pubsub")
-    assert eventually(watcher.changed)
-    assert watcher.fileno() is None, "workers poll until it is tried again"
-    assert eventually(watcher.changed), "what was told meanwhile counts"
-
-    watcher.close()
-    mails.close()
+@pytest.fixture
+def mails(redis_url: str, name: str) -> Iterator[RedisBackend]:
+    """A worker that serves one queue."""
+    backend = open_redis(name, redis_url, Settings(queues=("mail",)))
+    backend.register(jobs.record(queues="mail"))
+    yield backend
+    backend.close()
 
 
-def hears(watcher: Watcher, tell: Callable[[], int]) -> bool:
-    assert tell() == 1, "it is listened to"
+def test_an_idle_worker_is_called_only_for_the_queues_that_it_serves(mails: RedisBackend):
+    bell = mails.doorbell()
+    assert bell.fileno() is not None
+
+    assert not hears(bell, lambda: mails.enqueue([jobs.job(queue="reports")]))
+    assert hears(bell, lambda: mails.enqueue([jobs.job(queue="mail")]))
+
+    bell.close()
+
+
+def test_a_call_that_comes_for_a_busy_worker_is_known_to_be_unanswered(mails: RedisBackend):
+    bell = mails.doorbell()
+    bell.fileno()
+    assert not bell.hang_up()
+
+    mails.enqueue([jobs.job(queue="mail")])
+    select.select([bell.fileno()], [], [], 20)
+
+    assert bell.hang_up()
+    bell.close()
+
+
+def test_a_worker_whose_bell_is_cut_off_looks_by_itself_until_it_is_back(mails: RedisBackend):
+    bell = mails.doorbell()
+    bell.fileno()
+
+    mails.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    assert eventually(bell.changed)
+    assert bell.fileno() is None
+    assert eventually(lambda: bell.fileno() is not None)
+    bell.close()
+
+
+def hears(watcher: Watcher, act: Callable[[], object]) -> bool:
+    act()
     until = time.monotonic() + 0.1
     while time.monotonic() < until:
         if watcher.changed():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nephew.backends import hosts
-from nephew.backends.contract import Backend, Watcher
+from nephew.backends.contract import Backend, Doorbell, Watcher
 from nephew.backends.redis.archive import Archiving
 from nephew.backends.redis.events import Events
 from nephew.backends.redis.locks import Locks
@@ -11,7 +11,7 @@ from nephew.backends.redis.pruning import Pruning
 from nephew.backends.redis.settlement import Settlement
 from nephew.backends.redis.transactions import Transactions
 from nephew.backends.redis.waiting import Waiting
-from nephew.backends.redis.wakeup import ChannelWatcher
+from nephew.backends.redis.wakeup import ChannelWatcher, ListDoorbell
 from nephew.backends.redis.workers import Workers
 from nephew.settings import Settings
 
@@ -26,7 +26,12 @@ class RedisBackend(Transactions, Settlement, Workers, Waiting, Locks, Pruning, A
 
     def watcher(self) -> Watcher:
         """What tells a consumer of writes; see the contract."""
-        return ChannelWatcher(self.dedicated, self.key("wake"), self.queues)
+        return ChannelWatcher(self.dedicated, self.key("wake"))
+
+    def doorbell(self) -> Doorbell:
+        """What tells an idle worker of work; see the contract."""
+        keys = [self.key("bell", queue) for queue in self.queues] or [self.key("bell")]
+        return ListDoorbell(self.dedicated, keys)
 
     def ends_watcher(self) -> Watcher:
         """What tells of ends and events; see the contract."""

@@ -49,7 +49,7 @@ def new_job(job: NewJob) -> tuple[Any, ...]:
 
 def is_plain(job: NewJob) -> bool:
     """Whether it only waits in its queue."""
-    return job.eta is job.unique_key is job.expires_at is job.parent is job.member is None
+    return not any((job.eta is not None, job.unique_key, job.expires_at is not None, job.parent, job.member))
 
 
 def plain(job: NewJob) -> tuple[Any, ...]:

@@ -25,7 +25,7 @@ class Workers(Queue):
 
     def register(self, worker: WorkerRecord) -> int:
         """Make a worker known; see the contract."""
-        return int(self.run("register", worker.incarnation, _written(worker)))
+        return int(self.run("register", worker.incarnation, _written(worker), *filter(None, worker.queues.split(","))))
 
     def retire(self, worker: int) -> None:
         """Sign a worker off and give back what it still holds; see the contract."""

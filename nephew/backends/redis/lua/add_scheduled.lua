@@ -9,5 +9,5 @@ store({job}, ARGV[1] == '1')
 if waits_in(job.id) == 'queued' then
     take_out(job.id)
     redis.call('ZADD', key('scheduled'), job.eta ~= '' and job.eta or now(), job.id)
-    tell('')
+    tell_schedule()
 end

@@ -113,7 +113,7 @@ local function take_first()
         if left == 0 then
             redis.call('SREM', key('queues'), queue)
         elseif left and #tickets > 0 then
-            tell(queue)  -- there is more: somebody idle should look
+            ring(queue)  -- there is more: somebody idle should look
         end
     end
     local ids = {}

@@ -22,7 +22,12 @@ if type(waiting) ~= 'number' or type(known) ~= 'number' or type(place) ~= 'numbe
 end
 redis.call('HSET', jobs, id, string.format('%.0f %s.%06d\n', place, time[1], time[2]) .. body)
 redis.call('ZADD', line, rank, struct.pack('>I8', place) .. id)
-if waiting == 0 then
-    redis.call('PUBLISH', KEYS[1] .. ':wake', queue)
+if waiting == 0 then  -- see `ring` in lib/base.lua
+    if redis.pcall('LLEN', KEYS[1] .. ':bell') == 0 then
+        redis.call('LPUSH', KEYS[1] .. ':bell', queue)
+    end
+    if redis.pcall('SISMEMBER', KEYS[1] .. ':narrow', queue) == 1 then
+        redis.pcall('LPUSH', KEYS[1] .. ':bell:' .. queue, queue)
+    end
 end
 return 1

@@ -67,7 +67,20 @@ local function read(hash, fields, call)
     return found
 end
 
--- Tell consumers that there is something to do: a queue's name, or '' for the schedule.
-local function tell(queue)
-    redis.call('PUBLISH', key('wake'), queue)
+-- Wake one idle worker that serves a queue.
+-- {name}:bell          list  one token at most, for the next worker that serves all queues and waits
+-- {name}:bell:<queue>  list  the same for those that serve only some
+-- {name}:narrow        set   the queues that some workers restrict themselves to
+local function ring(queue)
+    if try('LLEN', key('bell')) == 0 then
+        try('LPUSH', key('bell'), queue)
+    end
+    if try('SISMEMBER', key('narrow'), queue) == 1 and try('LLEN', key('bell', queue)) == 0 then
+        try('LPUSH', key('bell', queue), queue)
+    end
+end
+
+-- Tell consumers that the schedule has changed.
+local function tell_schedule()
+    redis.call('PUBLISH', key('wake'), '')
 end

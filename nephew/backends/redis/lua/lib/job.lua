@@ -88,14 +88,14 @@ local function line_up(id, place, queue, priority)
         park(id, line)
     elseif redis.call('ZCARD', line) == 1 then
         try('SADD', key('queues'), queue)
-        tell(queue)
+        ring(queue)
     end
 end
 
 -- Let a job wait for its time, as `scheduled` or `retrying`.
 local function wait_until(eta, word, id)
     if try('ZADD', key(word), eta, id) then
-        tell('')
+        tell_schedule()
     else
         park(id, key(word))
     end

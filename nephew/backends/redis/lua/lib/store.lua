@@ -104,11 +104,11 @@ local function store(jobs, again)
                 park(id_on(line[i]), key('q', queue))
             end
         elseif added == redis.call('ZCARD', key('q', queue)) then
-            tell(queue)
+            ring(queue)
         end
     end
     if #scheduled > 0 and many('ZADD', key('scheduled'), scheduled, try) then
-        tell('')
+        tell_schedule()
     else
         for i = 2, #scheduled, 2 do
             park(scheduled[i], key('scheduled'))
