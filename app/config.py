@@ -23,7 +23,8 @@ T = TypeVar("T")
 PROJECT = Path(__file__).resolve().parent.parent
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "postgres")
-REDIS_SCHEMES = ("redis", "rediss", "unix")
+#: How the URL of a Redis begins; what follows is Nephew's to check.
+REDIS = re.compile(r"(redis|valkey)s?(\+sentinel|\+cluster)?://|unix://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ class _Environment:
 
 
 def _without_password(text: str) -> str:
-    return re.sub(r"(://[^:/@]*:).*@", r"\1***@", text)
+    text = re.sub(r"(://[^:/@]*:).*@", r"\1***@", text)
+    return re.sub(r"(?i)(password=)[^&\s]*", r"\1***", text)
 
 
 def _split(url: str) -> SplitResult:
@@ -152,9 +154,11 @@ def _redis_url(env: _Environment) -> str | None:
 
 
 def _redis(given: str) -> str:
-    parts = _split(given)
-    if parts.scheme not in REDIS_SCHEMES or not (parts.hostname or parts.path):
-        raise ValueError("redis://host:port, rediss://host:port or unix:///socket")
+    if not REDIS.match(given):
+        raise ValueError(
+            "redis://host:port, rediss://host:port (TLS), unix:///socket, redis+sentinel://host:port/service or "
+            "redis+cluster://host:port"
+        )
     return given
 
 

@@ -62,6 +62,8 @@ class Progress(NamedTuple):
 def progress(queue: RedisBackend, store: Archive) -> Progress:
     """How far an archive is."""
     try:
+        if not store.is_there():
+            return Progress(store.description, queue.last_event(), 0)
         return Progress(store.description, max(0, queue.last_event() - (store.cursor() or 0)), store.cut())
     except NephewError as error:
         return Progress(store.description, trouble=str(error))

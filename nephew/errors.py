@@ -33,6 +33,14 @@ class Refused(BackendError):
     """The store is there and does not take this value; doing it again will not help."""
 
 
+class UnknownWorker(NephewError):
+    """The store does not know this worker any more: it was taken for dead, and its jobs are others'."""
+
+
+class Unanswered(BackendError):
+    """The answer to a step that cannot be repeated was lost; it may have been done."""
+
+
 class NotBegun(BackendError):
     """The store could not be asked for what the job needs before it begins (its lock); it goes back, uncounted."""
 

@@ -9,7 +9,7 @@ from huey.utils import Error
 
 from nephew import presence
 from nephew.archive import LOCK, Progress, progress
-from nephew.backends.records import Failures, LockRow, Schema, WorkerRecord
+from nephew.backends.records import Failures, LockRow, WorkerRecord
 from nephew.job import AttemptLog, Job, State
 from nephew.options import TaskOptions
 from nephew.reader import Family, Reader, attempt_log
@@ -141,13 +141,6 @@ class Inspection:
     def run_dir(self) -> str:
         """The folder of the small files by which workers of one host see each other."""
         return self._huey.settings.run_dir or self._backend.run_dir()
-
-    def schema(self) -> Schema:
-        """The versions of the tables. Only looks: no file and no table is made.
-
-        :raises BackendError: when the store cannot be reached or written.
-        """
-        return self._backend.schema()
 
     def migrate(self) -> list[tuple[str, int, int]]:
         """Bring the tables up to date; of each place that has some: its name, their versions before and after."""

@@ -192,10 +192,13 @@ class Operations:
         """
         from nephew.pruning import Pruner
 
-        places = [place for place in (self.backend, self.store) if place is not None]
-        pruners = [Pruner(cast("Nephew", self), keep, place) for place in places]
-        found = [pruner.count() if dry_run else pruner.run() for pruner in pruners]
-        return {state: sum(counts[state] for counts in found) for state in found[0]}
+        huey, history = cast("Nephew", self), self.history
+        pruner = Pruner(huey, keep)
+        found = pruner.count() if dry_run else pruner.run()
+        if self.store is None:
+            return found
+        there = cast("History", history).prune(Pruner(huey, keep, self.store), dry_run)
+        return {state: count + there.get(state, 0) for state, count in found.items()}
 
     def unpark_known(self, reason: str = "") -> int:
         """Put parked jobs whose task is registered here back into the queue; how many.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nephew.errors import ConfigError
@@ -82,9 +82,10 @@ class Pruner:
             started = time.monotonic()
         return deleted
 
-    def count(self) -> dict[State, int]:
-        """How many jobs of each state a whole pass would delete."""
-        return {state: sum(map(len, self._walk(state, 0))) for state in self._keep}
+    def count(self, without: Collection[int] = ()) -> dict[State, int]:
+        """How many jobs of each state a whole pass would delete, those at some places aside."""
+        looks = {state: self._walk(state, 0) for state in self._keep}
+        return {state: sum(len(set(places).difference(without)) for places in looks[state]) for state in looks}
 
     def _steps(self, deleted: dict[State, int]) -> Iterator[None]:
         """A pass, a step at a time; counts what it deletes."""

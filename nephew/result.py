@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Generator
@@ -13,7 +14,7 @@ from huey.constants import EmptyData
 from huey.exceptions import ResultTimeout, TaskException
 from huey.utils import Error
 
-from nephew.errors import BackendError, JobEnded
+from nephew.errors import BackendError, JobEnded, Unanswered
 from nephew.job import Progress, State
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ else:
     from huey.api import Result as HueyResult
 
 R = TypeVar("R")
+
+log = logging.getLogger("huey.nephew.result")
 
 #: Seconds between the first two looks at a job that may end at once, from which they grow, and for how long.
 FIRST_LOOK, SOON = 0.0002, 0.01
@@ -159,12 +162,18 @@ class Result(HueyResult, Generic[R]):
         deadline = None if timeout is None else time.monotonic() + timeout
         if not (self._ends_soon(deadline) or self._ends(deadline, max_delay)):
             self._give_up(revoke_on_timeout)
+        told = False
         while True:
             try:
                 return self._final(preserve)
+            except Unanswered:
+                raise  # what was read once is gone now, and None would be another value
             except BackendError as error:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise ResultTimeout(f"timed out reading the result of job {self.id}: {error}") from error
+                if not told:
+                    log.warning("The result of job %s cannot be read (%s); it is tried again.", self.id, error)
+                told = True
                 time.sleep(AWAY_SECONDS)
 
     def _get(self, preserve: bool = False) -> Any:
@@ -233,6 +242,8 @@ class Result(HueyResult, Generic[R]):
         while True:
             try:
                 return await self.huey.errands.run(lambda: self._final(False))
+            except Unanswered:
+                raise
             except BackendError:
                 await asyncio.sleep(AWAY_SECONDS)
 

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nephew.backends.records import Claimed, Outcome, Settled, WorkerRecord
-from nephew.endings import overruled
-from nephew.errors import BackendError, NephewError, Refused
+from nephew.endings import Finished, overruled
+from nephew.errors import BackendError, NephewError, Refused, UnknownWorker
 from nephew.gate import Gate
+from nephew.job import State
 from nephew.ledger import Ledger
 from nephew.logs import follow_jobs
 from nephew.presence import Presence, boot_id, pid_namespace
@@ -55,6 +56,7 @@ class Worker:
         self._claims = itertools.count(1)
         self._settles = itertools.count(1)
         self._unanswered: int | None = None
+        self._forgotten: set[tuple[int, str, int]] = set()
         self._registering = threading.Lock()
         self._number: int | None = None
         self._presence: Presence | None = None
@@ -121,11 +123,27 @@ class Worker:
         """Take jobs; see the backend's contract. Repeat it with the same token until it answered."""
         self._refuse_in_a_child()
         queues = () if ids else self.huey.settings.queues
-        jobs = self.backend.claim(self.number, token, limit, queues, ids)
-        if not jobs and not self.backend.is_registered(self.number):
+        try:
+            return self.backend.claim(self.number, token, limit, queues, ids)
+        except UnknownWorker:
             self._sign_on_anew()
-            jobs = self.backend.claim(self.number, token, limit, queues, ids)
-        return jobs
+            return self.backend.claim(self.number, token, limit, queues, ids)
+
+    def give_back_forgotten(self) -> int:
+        """Give back what the store says that this worker holds, but nobody here knows of, nor did the last time.
+
+        So it is when a server lost its last moments: what was ended then is held again.
+        """
+        known = {lane.hand for lane in self.lanes}
+        held = [each for each in self.backend.held(self.number) if each[2] not in known]
+        forgotten = [each for each in held if each in self._forgotten]
+        self._forgotten = set(held)
+        for seq, job_id, claim in forgotten:
+            log.warning("Job %s is held by this worker, which had ended it; the store has lost that.", job_id)
+            self.ledger.add(Finished(Outcome(seq, job_id, claim, State.QUEUED)))
+        if forgotten:
+            self.ledger.flush()
+        return len(forgotten)
 
     def asked_to_stop(self) -> list[tuple[int, int, str]]:
         """The claims of this worker whose end somebody has asked for, each with the reason."""

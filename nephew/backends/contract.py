@@ -158,8 +158,9 @@ class Backend(ABC):
     ) -> list[Claimed]:
         """Take up to `limit` waiting jobs, the most urgent first; with `ids`, these, even if not yet due.
 
-        A worker that is not registered takes nothing. Repeating it with the same `claim` returns what the
-        first one took.
+        Repeating it with the same `claim` returns what the first one took.
+
+        :raises UnknownWorker: when the worker is not registered; it takes nothing.
         """
 
     @abstractmethod
@@ -234,11 +235,14 @@ class Backend(ABC):
 
     @abstractmethod
     def retire(self, worker: int) -> None:
-        """A worker ends in peace: what it still holds goes back to the queue, in order and uncounted."""
+        """A worker ends in peace: what it still holds goes back to the queue, in order and uncounted.
+
+        That a job goes back which had begun is an event; here, and wherever claims are given back.
+        """
 
     @abstractmethod
-    def is_registered(self, worker: int) -> bool:
-        """Whether a worker is still known."""
+    def held(self, worker: int) -> list[tuple[int, str, int]]:
+        """What a worker holds, as the store knows it: `(seq, id, claim)`."""
 
     @abstractmethod
     def release_orphans(self) -> int:

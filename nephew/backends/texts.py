@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: Why a job that had begun waits again: its worker ended in peace, or is not known any more.
+RETIRED, ORPHANED = "its worker was shut down", "its worker is not registered any more"
+
 
 def storable(text: str | None) -> str | None:
     """A text for people as every database takes it: PostgreSQL refuses NUL, no UTF-8 has lone surrogates.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
+import logging
 import os
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -17,6 +19,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from nephew import Nephew
+from nephew.cli.output import clean, without_passwords
 from nephew.errors import NephewError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,9 +78,32 @@ def with_huey(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def command(selected: Selected, /, **given: Any) -> None:
-        function(selected.load(), **given)
+        huey = selected.load()
+        with _warnings_shown():
+            function(huey, **given)
 
     return app_option()(click.pass_obj(cast("Callable[..., None]", command)))
+
+
+def warn(text: str) -> None:
+    """Tell what is wrong and does not keep a command from going on."""
+    click.echo(f"Warning: {clean(without_passwords(text))}", err=True)
+
+
+class _Teller(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
+
+
+@contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """Whoever looks at jobs is told what cannot be seen, wherever the application's log goes."""
+    logger, teller = logging.getLogger("huey.nephew.history"), _Teller(logging.WARNING)
+    logger.addHandler(teller)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
 
 
 def load(path: str) -> Nephew:

@@ -6,15 +6,20 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator, MutableMapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nephew import Nephew
-from nephew.cli.application import Selected, Unloadable, app_option
+from nephew.cli.application import Selected, Unloadable, app_option, warn
 from nephew.cli.output import clean, without_passwords
-from nephew.errors import BackendError, ConfigError
+from nephew.errors import BackendError, ConfigError, NephewError
 from nephew.opening import open_backend
 from nephew.settings import Settings, names, url_from
+
+if TYPE_CHECKING:
+    from nephew.backends.contract import Backend
+    from nephew.backends.sql.archive import Archive
 
 #: Variables of ours that are no settings.
 OTHERS = ("NEPHEW_APP", "NEPHEW_URL")
@@ -24,7 +29,10 @@ OTHERS = ("NEPHEW_APP", "NEPHEW_URL")
 @app_option()
 @click.pass_obj
 def check(selected: Selected) -> None:
-    """Print every problem of the configuration. Starts nothing and changes nothing."""
+    """Print every problem of the configuration. Starts nothing and changes nothing.
+
+    What is dangerous about the server's own configuration is a warning, and no problem.
+    """
     problems = _variable_problems(os.environ)
     url_problems = _url_problems(os.environ)
     huey, found = _load(selected)
@@ -32,6 +40,7 @@ def check(selected: Selected) -> None:
     if huey is not None:
         problems += [*_task_problems(huey), *_run_dir_problems(huey)]
         problems += [] if url_problems else _store_problems(huey)
+        problems += _archive_problems(huey)
     for problem in dict.fromkeys(problems):
         click.echo(f"- {clean(without_passwords(problem))}")
     if problems:
@@ -116,18 +125,34 @@ def _task_problems(huey: Nephew) -> Iterator[str]:
 # -- the store ----------------------------------------------------------------------------------------
 def _store_problems(huey: Nephew) -> Iterator[str]:
     try:
-        schema = huey.inspection.schema()
+        yield from _version_problems(huey.backend)
+        for warning in huey.backend.warnings():
+            warn(warning)
     except BackendError as error:
         yield f"the store cannot be reached: {error}"
-        return
+    except ConfigError as error:
+        yield f"the store cannot be used: {error}"
+
+
+def _archive_problems(huey: Nephew) -> Iterator[str]:
+    try:
+        yield from _version_problems(huey.store) if huey.store is not None else ()
+    except NephewError as error:
+        yield f"the archive cannot be used: {error}; until it can, ended jobs stay on Redis while there is room"
+
+
+def _version_problems(place: Backend | Archive) -> Iterator[str]:
+    schema = place.schema()
     if schema.found > schema.expected:
         yield (
-            f"expected tables of version {schema.expected} or older in {huey.inspection.place}, got version "
-            f"{schema.found}: this Nephew is older than the one that migrated them; upgrade it"
+            f"expected version {schema.expected} or older of what is stored in {place.description}, got version "
+            f"{schema.found}: this Nephew is older than the one that migrated it; upgrade it"
         )
     elif schema.found < schema.expected and not schema.automatic:
-        kind = "there are none" if schema.found == 0 else f"got version {schema.found}"
-        yield (f"expected tables of version {schema.expected} in {huey.inspection.place}, {kind}; run `nephew migrate`")
+        kind = "there is nothing yet" if schema.found == 0 else f"got version {schema.found}"
+        yield (
+            f"expected version {schema.expected} of what is stored in {place.description}, {kind}; run `nephew migrate`"
+        )
 
 
 def _run_dir_problems(huey: Nephew) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`nephew migrate`: the tables."""
+"""`nephew migrate`: what is stored, in the form that this version knows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from nephew.cli.output import without_passwords
 @click.command()
 @with_huey
 def migrate(huey: Nephew) -> None:
-    """Make the store's tables or bring them up to date. Safe to run at any time, also from several places."""
+    """Make the store's tables (on Redis: its keys) or bring them up to date.
+
+    Safe to run at any time, also from several places.
+    """
     for described, before, after in huey.inspection.migrate():
         place = without_passwords(described)
         if before == after:
-            click.echo(f"{place}: the tables are up to date (version {after}).")
+            click.echo(f"{place}: up to date (version {after}).")
         else:
-            click.echo(f"{place}: the tables were version {before} and are version {after} now.")
+            click.echo(f"{place}: was version {before} and is version {after} now.")

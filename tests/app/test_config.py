@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.config import PROJECT, Settings, SmtpServer
+from nephew import Nephew
 from nephew.errors import ConfigError
 
 
@@ -46,8 +47,8 @@ def test_all_problems_are_told_together():
         ("DATABASE_URL", "sqlite:///todo.db?mode=ro"),
         ("DATABASE_URL", "postgresql://localhost:port/todo"),
         ("REDIS_URL", "http://localhost"),
-        ("REDIS_URL", "redis://"),
-        ("REDIS_URL", "redis://localhost:99999"),
+        ("REDIS_URL", "sqlite:///todo.db"),
+        ("REDIS_URL", "rediss+other://localhost"),
         ("REDIS_PORT", "0"),
         ("SMTP_URL", "mail.example.org"),
         ("SMTP_URL", "smtp://"),
@@ -74,9 +75,9 @@ def test_an_unusable_value_is_refused_by_name(name: str, value: str):
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "SMTP_URL"])
 def test_a_password_is_never_shown(name: str):
     with pytest.raises(ConfigError) as caught:
-        Settings.from_env({name: "ftp://ada:se@cret@host/x"})
+        Settings.from_env({name: "ftp://ada:se@cret@host/x?password=cret"})
 
-    assert "ftp://ada:***@host/x" in str(caught.value)
+    assert "ftp://ada:***@host/x?password=***" in str(caught.value)
 
 
 def test_settings_do_not_show_passwords():
@@ -118,6 +119,31 @@ def test_a_database_url(given: str, kept: str):
 )
 def test_redis_is_named_by_a_url_or_by_its_parts(environ: dict[str, str], url: str | None):
     assert Settings.from_env(environ).redis_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rediss://ada:cret@cache:6380/1?ssl_ca_certs=/etc/ca.pem",
+        "unix:///run/redis.sock?db=2",
+        "valkey://cache",
+        "redis+sentinel://one:26379,two:26379/shop/0",
+        "valkeys+cluster://one:7000,two:7001",
+    ],
+)
+def test_every_redis_that_nephew_knows_is_taken_as_it_is(url: str):
+    assert Settings.from_env({"REDIS_URL": url}).redis_url == url
+    Nephew("todo", url)
+
+
+@pytest.mark.parametrize("rest", ["host:port", "host:99999", "host/first", "host?password=cret&speed=2"])
+def test_what_is_wrong_behind_the_scheme_nephew_tells_without_the_password(rest: str):
+    given = Settings.from_env({"REDIS_URL": f"redis://ada:cret@{rest}"}).redis_url
+
+    with pytest.raises(ConfigError, match="expected") as caught:
+        Nephew("todo", given)
+
+    assert "cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,16 +10,18 @@ import pytest
 from nephew import Nephew
 from nephew.archive import Archiver, archiver_of
 from nephew.backends.redis import RedisBackend
-from nephew.errors import ConfigError, NephewError
+from nephew.errors import BackendError, ConfigError, NephewError
 from nephew.job import State
 from tests.contract import jobs
 from tests.contract.conftest import Work
-from tests.eventually import eventually
 from tests.places import DATABASES, on
 from tests.servers import PostgresServer, RedisServer
 from tests.shop import declare
 
 store_url = on(*DATABASES)
+
+#: An archive that nobody reaches.
+AWAY = "postgresql://nobody@127.0.0.1:1/x"
 
 Shops = Callable[..., tuple[Nephew, Any]]
 
@@ -64,6 +63,14 @@ def told(huey: Nephew, *ids: str) -> list[Any]:
     ]
 
 
+def die_before_redis_forgets(huey: Nephew) -> None:
+    """Do what an archiver does until then."""
+    since = huey.store.cursor() or 0
+    news = redis_of(huey).news(since)
+    assert news is not None
+    huey.store.keep(redis_of(huey).records(news.ended)[0], since, news.last)
+
+
 def test_jobs_are_told_alike_before_and_after_they_are_archived(open_shop: Shops, store_url: str, work: Work):
     huey, shop = open_shop(database_url=store_url)
     ids = [each.id for each in shop.add.map([1, 2, 3])]
@@ -81,17 +88,32 @@ def test_jobs_are_told_alike_before_and_after_they_are_archived(open_shop: Shops
 
 def test_an_archiver_that_dies_before_redis_forgets_leaves_nothing_twice(open_shop: Shops, work: Work):
     huey, shop = open_shop()
-    ids = [each.id for each in shop.add.map([1, 2, 3])]
+    ids = [shop.fail("one").id]
     work(huey)
-    queue, news = redis_of(huey), redis_of(huey).news(0)
-    assert news is not None
-
-    huey.store.keep(queue.records(news.ended)[0], 0, news.last)
-
-    assert [job.id for job in huey.jobs()] == ids[::-1]
     archive(archiver_of(huey))
-    assert (huey.backend.counts(), huey.store.counts()) == ({}, {State.SUCCEEDED: 3})
-    assert [job.id for job in huey.jobs()] == ids[::-1]
+    ids += [each.id for each in (shop.fail("one"), shop.fail("two"), *shop.add.map([1, 2, 3]))]
+    work(huey)
+    before, counted = told(huey, *ids), huey.inspection.selection(task="fail").count()
+
+    die_before_redis_forgets(huey)
+
+    assert told(huey, *ids) == before
+    assert (huey.inspection.selection(task="fail").count(), counted) == (3, 3)
+    archive(archiver_of(huey))
+    assert (huey.backend.counts(), huey.store.counts()) == ({}, {State.SUCCEEDED: 3, State.FAILED: 3})
+    assert told(huey, *ids) == before
+
+
+def test_a_job_that_is_in_both_places_is_deleted_once(open_shop: Shops, work: Work):
+    huey, shop = open_shop()
+    done, failed = shop.add(1), shop.fail("oops")
+    work(huey)
+    die_before_redis_forgets(huey)
+    assert huey.retry(failed.id)
+
+    assert huey.delete_jobs(done.id, failed.id) == 1, "the other one waits"
+    assert [job.state for job in huey.jobs()] == [State.QUEUED]
+    assert huey.store.counts() == {}
 
 
 def test_of_two_archivers_one_works_until_it_resigns(open_shop: Shops, work: Work):
@@ -235,6 +257,28 @@ def test_the_queue_works_while_the_archive_is_away(open_shop: Shops, work: Work,
     assert huey.store.counts() == {State.SUCCEEDED: 1}
 
 
+def test_while_the_archive_is_away_all_is_told_and_done_as_far_as_redis_goes(
+    open_shop: Shops, work: Work, caplog: pytest.LogCaptureFixture
+):
+    huey, shop = open_shop(database_url=AWAY)
+    done, failed = shop.add(1), shop.fail("oops")
+    work(huey)
+    waiting = shop.add(2)
+    caplog.clear()
+
+    assert [job.id for job in huey.jobs(state="queued")] == [waiting.id]
+    assert huey.inspection.selection(state="queued").count() == 1
+    assert caplog.messages == [], "for what waits it is not asked"
+    assert told(huey, waiting.id, failed.id)[1] == [waiting.id, failed.id, done.id]
+    assert huey.retry(failed.id)
+    assert not huey.retry(failed.id)
+    assert huey.delete_jobs(done.id, waiting.id) == 1
+    assert sum(huey.prune({"failed": 0}).values()) == 0
+    with pytest.raises(BackendError, match="refused"):
+        huey.retry("01a20126-d0ba-7f15-8482-a021a2523848")  # it may be in the archive
+    assert [text.partition(" (")[0] for text in caplog.messages] == ["The archive cannot be reached"]
+
+
 def test_the_archive_goes_on_when_redis_was_restarted(open_shop: Shops, work: Work):
     server = RedisServer(settings={"appendonly": "yes"})
     try:
@@ -296,34 +340,6 @@ def test_the_place_of_the_archive_is_checked(redis_url: str, sqlite_url: str, na
             Nephew(name, redis_url, database_url=place)
     with pytest.raises(ConfigError, match="on Redis"):
         Nephew(name, sqlite_url, database_url=sqlite_url)
-
-
-def test_a_consumer_archives_and_the_command_line_tells(redis_url: str, sqlite_url: str, name: str):
-    shop = os.environ | {"SHOP_URL": redis_url, "SHOP_NAME": name, "NEPHEW_APP": "tests.shop.huey"}
-    archived = shop | {"NEPHEW_DATABASE_URL": sqlite_url}
-    huey = Nephew(name, redis_url, database_url=sqlite_url)
-    failed = declare(huey).fail("oops")
-
-    with start("-m", "nephew", "run", environment=archived) as consumer:
-        try:
-            eventually(lambda: huey.store.counts() == {State.FAILED: 1})
-        finally:
-            consumer.terminate()
-
-    assert huey.backend.locks() == []
-    huey.close()
-    commands = ("status", archived), ("jobs show " + failed.id, archived), ("status", shop)
-    started = [start("-m", "nephew", *words.split(), environment=environment) for words, environment in commands]
-    status, shown, without = (process.communicate()[0] for process in started)
-    assert "0 events behind" in status
-    assert "oops" in shown
-    assert "the last 100,000 ended jobs, kept by Redis" in without
-
-
-def start(*arguments: str, environment: dict[str, str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
 
 
 def redis_of(huey: Nephew) -> RedisBackend:

@@ -13,6 +13,7 @@ import pytest
 
 from nephew import Nephew
 from nephew.backends.contract import Backend
+from nephew.backends.records import Claimed
 from nephew.errors import EventsLost, NephewError
 from nephew.job import State
 from tests.contract.conftest import Work
@@ -51,6 +52,37 @@ def test_each_transition_that_a_worker_writes_is_told_once_and_in_order(backend:
     event = backend.events("0")[1].events[1]
     assert (event.worker, event.error) == ("here", "Oops()")
     assert abs(event.at - backend.now()) < 30
+
+
+def test_what_had_begun_and_goes_back_is_told_with_the_cause(backend: Backend):
+    killed, retired, giving_up = Hand(backend), Hand(backend), Hand(backend)
+
+    def begin(hand: Hand, begun: str, unbegun: str) -> list[Claimed]:
+        backend.enqueue(jobs(begun, unbegun))
+        claimed = hand.claim(2, ids=[begun, unbegun])
+        backend.mark_running(hand.number, [(claimed[0].seq, claimed[0].claim, 100.0)])
+        return claimed
+
+    (first, _) = begin(killed, "1", "2")
+    killed.dies(first)
+    begin(retired, "3", "4")
+    backend.retire(retired.number)
+    giving_up.settle(*map(given_back, begin(giving_up, "5", "6")))
+    (quick,) = giving_up.claim(ids=["2"])
+    giving_up.dies(quick)
+
+    told = [event for batch in backend.events("0") for event in batch.events]
+    assert {event.task for event in told} == {"demo"}
+    events = [(event.job, event.state, event.worker, event.error) for event in told]
+    assert events == [
+        ("1", "running", "host:7", None),
+        ("1", "queued", None, "killed by a test"),
+        ("3", "running", "host:7", None),
+        ("3", "queued", None, "its worker was shut down"),
+        ("5", "running", "host:7", None),
+        ("5", "queued", None, None),
+        ("2", "queued", None, "killed by a test"),
+    ]
 
 
 def test_a_settle_that_is_repeated_or_lost_tells_nothing_more(backend: Backend):

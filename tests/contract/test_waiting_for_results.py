@@ -65,7 +65,11 @@ def test_an_end_that_nobody_told_of_is_seen_within_two_seconds(huey: Nephew, wor
     huey.waiting_room._backend = Deaf(huey.backend)
 
     with soon(huey, work):
-        assert result.get(blocking=True, timeout=5) == 7
+        assert result.get(blocking=True, timeout=20) == 7
+        seen = huey.backend.now()
+
+    row = huey.backend.row(result.id)
+    assert row is not None and row.finished_at is not None and seen - row.finished_at < 2
 
 
 class Deaf:

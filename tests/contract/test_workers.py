@@ -6,6 +6,7 @@ import pytest
 
 from nephew.backends.contract import Backend
 from nephew.backends.records import Died
+from nephew.errors import UnknownWorker
 from tests.contract.crowd import at_once
 from tests.contract.jobs import Hand, again, failed, given_back, job, jobs, record, succeeded
 
@@ -46,6 +47,18 @@ def test_a_worker_that_registers_again_keeps_its_number(backend: Backend):
 
     assert len(numbers) == 1
     assert len(backend.workers()) == 1
+
+
+def test_a_worker_that_is_not_registered_is_told_so_and_takes_nothing(backend: Backend):
+    gone = Hand(backend)
+    backend.retire(gone.number)
+
+    for waiting in ([], jobs("waits")):
+        backend.enqueue(waiting)
+        with pytest.raises(UnknownWorker, match="is not registered"):
+            gone.claim()
+
+    assert ids(Hand(backend).claim()) == ["waits"]
 
 
 def test_a_number_is_never_given_twice(backend: Backend):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import struct
 import time
 from collections.abc import Callable
 
@@ -61,6 +62,24 @@ def test_an_idle_consumer_uses_next_to_no_processor_time(
     record_property("share", share)
     print(f"idle: {share * 100:.2f} % of a core ({kind}, {bench.url.partition(':')[0]})")
     assert share <= limit
+
+
+def test_a_job_that_nobody_was_called_for_begins_within_a_second(redis_bench: Bench) -> None:
+    bench, backend = redis_bench, redis_bench.huey.backend
+    bench.consumer("process", 1)
+    bench.await_state(bench.tasks.note("warm"), "succeeded")
+    unseen = bench.tasks.note.schedule(("unseen",), delay=3600)
+    row = backend.row(unseen.id)
+    assert row is not None
+
+    # It comes into the queue beside our scripts, of which each would have rung the bell.
+    backend.call("SADD", backend.key("queues"), "default")
+    backend.call("ZADD", backend.key("q", "default"), 0, struct.pack(">Q", row.seq) + unseen.id.encode())
+    backend.call("ZREM", backend.key("scheduled"), unseen.id)
+    came = time.time()
+
+    assert bench.await_run("ran", "unseen").at - came < 1 + 0.5
+    assert backend.call("LLEN", backend.key("bell")) == 0
 
 
 def _until(measure: Callable[[], float], enough: float, tries: int) -> list[float]:

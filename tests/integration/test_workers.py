@@ -34,10 +34,12 @@ def test_each_job_runs_once_on_many_workers(cell: tuple[Bench, str]) -> None:
 def test_one_worker_runs_jobs_in_the_order_of_their_enqueueing(bench: Bench) -> None:
     bench.huey.enqueue_many([bench.tasks.note.s(f"job-{n}") for n in range(300)])
 
-    bench.consumer("process", 1)
+    consumer = bench.consumer("process", 1)
     bench.await_all("succeeded", 300)
 
     assert [run.key for run in bench.runs("ran")] == [f"job-{n}" for n in range(300)]
+    # Of the tests' Redis it is told at the start, once for all processes, what is dangerous about it.
+    assert consumer.log().count("Redis keeps nothing on disk") == bench.url.startswith("redis:")
 
 
 def test_a_unique_job_is_enqueued_once_by_many_callers(bench: Bench) -> None:

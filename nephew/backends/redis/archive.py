@@ -83,7 +83,7 @@ class Archiving(History):
 
     def restore(self, row: Row, attempts: Sequence[AttemptRow], logs: Sequence[LogLines]) -> bool:
         """Put an archived job back into its queue, as `requeue` does with one that is still here."""
-        head = packing.body([getattr(row, name) for name in packing.HEAD], row.payload)
+        head = packing.body(tuple(getattr(row, name) for name in packing.HEAD), row.payload)
         marks = {"attempts": str(row.attempts), "eta": "-", "expires_at": "inf", "kept": True}
         told = [json.dumps(attempt) for attempt in attempts]
         lines = [value for log in logs for value in (log.attempt, json.dumps((log.lines, log.dropped)))]
@@ -102,6 +102,10 @@ class Archiving(History):
             parents = self._here(ids)
         kin = [self.key("kin", name) for name in (row.id, row.member) if name is not None]
         return parents, self._here(self.call("SUNION", *kin))
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Those of these jobs that are here."""
+        return {job_id for _, job_id in self._here([job_id.encode() for job_id in ids])}
 
     def _here(self, ids: Sequence[bytes]) -> list[tuple[int, str]]:
         places = self.run("places", *ids) if ids else []

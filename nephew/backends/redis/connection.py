@@ -16,9 +16,9 @@ from nephew.backends.records import Schema
 from nephew.backends.redis.health import dangers
 from nephew.backends.redis.pool import Pool
 from nephew.backends.redis.scripts import script
-from nephew.backends.redis.trouble import Lost, Outage, explained, is_away, is_hopeless, is_of_a_cluster
+from nephew.backends.redis.trouble import Lost, Outage, explained, is_away, is_hopeless, is_late, is_of_a_cluster
 from nephew.backends.redis.urls import place_of
-from nephew.errors import BackendError, ConfigError, NephewError, Refused, SchemaError
+from nephew.errors import BackendError, ConfigError, NephewError, Refused, SchemaError, Unanswered
 from nephew.settings import Keep, Settings
 from nephew.shield import my_shield
 
@@ -35,6 +35,7 @@ PATIENCE = 2.0
 MEASUREMENTS, PROMPT = 3, 0.01
 #: It is looked at again after this (seconds).
 CLOCK_SECONDS = 60.0
+HOUR = 3600.0
 
 Value = bytes | str | int | float
 #: Sends a step on a connection and reads its reply; told whether it may have been done before.
@@ -50,10 +51,12 @@ class Connected:
         :raises ConfigError: when the URL cannot be used.
         """
         self.name = name
-        self.tag = "{" + name.replace("{", "%7B").replace("}", "%7D") + "}"
+        self.tag = "{" + name.replace("%", "%25").replace("{", "%7B").replace("}", "%7D") + "}"
         place = place_of(url)
         self.description = place.description
         self._pool, self._outage = Pool(place, self.tag), Outage(place.description)
+        #: Seconds after which a step is given up that has no reply; it is not done later either.
+        self._patience = float(place.options.get("socket_timeout") or HOUR)
         #: How many records of ended jobs and how many events are kept at most.
         self.most, self.keep_events = settings.keep_records, settings.keep_events
         #: Seconds that the ends of jobs that succeeded are kept with their results, and those of others; '': for ever.
@@ -81,7 +84,8 @@ class Connected:
         found = script(name)
 
         def step(connection: AbstractConnection, again: bool) -> Any:
-            given = ("1" if again else "", *values) if tells else values
+            deadline = self._time() + self._patience
+            given = ("1" if again else "", *values, deadline) if tells else (*values, deadline)
             try:
                 return _ask(connection, "EVALSHA", found.sha, 1, self.tag, *given)
             except NoScriptError:
@@ -130,9 +134,11 @@ class Connected:
             log.info("The connection to %s was lost (%s); connecting again.", self.description, lost)
         for pause in PAUSES:
             if lost.done and not repeat:
-                raise BackendError(f"{self.description} was lost ({lost}); it is not known whether {title} was done")
+                raise Unanswered(f"{self.description} was lost ({lost}); it is not known whether {title} was done")
             again = again or lost.done
             time.sleep(pause * random.uniform(0.8, 1.2))  # not all threads at once
+            if is_late(lost.error):
+                self._asked_at = None  # the server's clock was set
             try:
                 return self._tried(step, title, again, sound=False)
             except Lost as error:
@@ -182,6 +188,9 @@ class Connected:
     # -- clock --------------------------------------------------------------------------------------
     def now(self) -> float:
         """The server's clock. Between two looks at it, it is told by a clock that nobody sets."""
+        return self._time()
+
+    def _time(self) -> float:
         if self._asked_at is None:
             self.measure_clock()
         elif time.monotonic() - self._asked_at > CLOCK_SECONDS:

@@ -51,7 +51,7 @@ class History(Places, Results):
         for some in steps(ids, min(limit, CHUNK) if plain and limit else CHUNK):
             fresh = [job_id for job_id in some if job_id not in met]
             met.update(fresh)
-            yield from (row for row in self._read(fresh, longest) if _is_meant(row, wanted))
+            yield from (row for row in self._read(fresh, longest) if is_meant(row, wanted))
 
     def _read(self, ids: Sequence[str], longest: int | None) -> list[Row]:
         """The records of these jobs, as far as they are there."""
@@ -159,7 +159,8 @@ class History(Places, Results):
                 self.run("take_results", *some)
 
 
-def _is_meant(row: Row, wanted: Filter) -> bool:
+def is_meant(row: Row, wanted: Filter) -> bool:
+    """Whether a job is one of those."""
     return (
         (not wanted.states or row.state in wanted.states)
         and (wanted.task is None or row.task == wanted.task)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from nephew.backends.records import Claimed, LogLines, Never, NewJob, Outcome, Row
@@ -22,14 +22,23 @@ NOTHING: dict[str, bytes] = {}
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def body(head: Sequence[Any], payload: bytes) -> bytes:
-    """Head and payload of a record, without the nulls at the head's end."""
+def body(head: tuple[Any, ...], payload: bytes) -> bytes:
+    """Head and payload of a record.
+
+    :raises Refused: when they cannot be stored.
+    """
+    if not isinstance(payload, bytes):
+        raise Refused(f"expected the payload of a job to be bytes, got {payload!r}; nothing was stored")
+    return _written(head) + b"\n" + payload
+
+
+@functools.lru_cache(maxsize=1024)
+def _written(head: tuple[Any, ...]) -> bytes:
+    """A head without the nulls at its end; those of most jobs of a task are the same."""
     last = len(head)
     while last and head[last - 1] is None:
         last -= 1
-    if not isinstance(payload, bytes):
-        raise Refused(f"expected the payload of a job to be bytes, got {payload!r}; nothing was stored")
-    return _encoded(head[:last]) + b"\n" + payload
+    return _encoded(head[:last])
 
 
 def _encoded(value: Any) -> bytes:
@@ -49,11 +58,12 @@ def new_job(job: NewJob) -> tuple[Any, ...]:
 
 def is_plain(job: NewJob) -> bool:
     """Whether it only waits in its queue."""
-    return not any((job.eta is not None, job.unique_key, job.expires_at is not None, job.parent, job.member))
+    later, bound = job.eta is not None or job.expires_at is not None, job.unique_key or job.parent or job.member
+    return not later and not bound
 
 
 def plain(job: NewJob) -> tuple[Any, ...]:
-    """The values of a plain job, as `lua/enqueue_one.lua` reads them."""
+    """The values of a plain job, as `lua/enqueue_plain.lua` reads them."""
     return job.id, job.queue, -job.priority, body(_head(job), job.payload)
 
 
@@ -117,6 +127,7 @@ def expiry(marks: dict[str, Any], stored: float | None) -> float | None:
 def end(outcome: Outcome, now: float) -> bytes:
     """What is kept of an end, its result included."""
     told: dict[str, Any] = {
+        "place": outcome.seq,  # first: see `lua/lib/ends.lua`
         "state": outcome.state,
         "counted": outcome.counted,
         "started_at": outcome.started_at,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from nephew.backends.records import Claimed, Enqueued, NewJob
 from nephew.backends.redis import packing
 from nephew.backends.redis.results import Results
+from nephew.errors import Refused, UnknownWorker
 
 log = logging.getLogger("huey.nephew.redis")
 
-#: What `lua/enqueue_one.lua` says.
+#: The most jobs in one step: a server takes no more values at once, and does nothing else meanwhile.
+MOST = 100_000
+#: What `lua/enqueue_plain.lua` says.
 STORED, REPEATED = 1, 2
 
 
@@ -21,10 +25,15 @@ class Queue(Results):
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         """Store jobs; see the contract."""
-        if len(jobs) == 1 and packing.is_plain(jobs[0]):
-            reply = self.run("enqueue_one", *packing.plain(jobs[0]), tells=True)
+        if len(jobs) > MOST:
+            raise Refused(
+                f"expected at most {MOST:,} jobs in one step on Redis, got {len(jobs):,}; enqueue them in parts"
+            )
+        if all(map(packing.is_plain, jobs)):
+            script = "enqueue_one" if len(jobs) == 1 else "enqueue_plain"
+            reply = self.run(script, *chain.from_iterable(map(packing.plain, jobs)), tells=True)
             if reply == STORED:
-                return [Enqueued(jobs[0].id, False)]
+                return [Enqueued(job.id, False) for job in jobs]
             return self._enqueue(jobs, again=reply == REPEATED)
         return self._enqueue(jobs)
 
@@ -37,7 +46,10 @@ class Queue(Results):
         self, worker: int, claim: int, limit: int, queues: Sequence[str] = (), ids: Sequence[str] = ()
     ) -> list[Claimed]:
         """Take waiting jobs; see the contract."""
-        return self._claimed(self.run("claim", worker, claim, limit, len(queues), *queues, *ids), claim)
+        reply = self.run("claim", worker, claim, limit, len(queues), *queues, *ids)
+        if reply is None:
+            raise UnknownWorker(f"worker {worker} is not registered; it signs on anew")
+        return self._claimed(reply, claim)
 
     def _claimed(self, reply: Sequence[Any], claim: int) -> list[Claimed]:
         """The jobs that a script gave out, in its order, with all that a worker has to know of them."""

@@ -54,7 +54,7 @@ def _claim(outcome: Outcome, now: float) -> tuple[Any, ...]:
         how, body = "again", packing.again(outcome).encode()
     else:
         how, body = "park" if outcome.state is State.PARKED else "back", packing.again(outcome).encode()
-    told = how not in ("back",) or outcome.counted
+    told = how != "back" or outcome.counted
     event = packing.happened(outcome.id, outcome.task, outcome.state, outcome.worker, outcome.error) if told else ""
     return outcome.seq, outcome.id, outcome.claim, how, outcome.state, body, event
 

@@ -32,13 +32,20 @@ T = TypeVar("T")
 _AWAY = (ConnectionError, TimeoutError, ReadOnlyError, ClusterDownError, TryAgainError, AskError)
 #: The same as words, for what redis-py has no class for; Redis 6.2 puts a script's error behind one of its own.
 _AWAY_WORDS = re.compile(
-    r"(?:^|[\s-])(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|UNBLOCKED|BUSY|MOVED|ASK) "
+    r"(?:^|[\s-])(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|UNBLOCKED|BUSY|MOVED|ASK|LATE) "
 )
 _FULL = re.compile(r"(?:^|[\s-])OOM ")
 _WRONG_TYPE = re.compile("WRONGTYPE|is not an integer")
 #: How our scripts name the key that a call failed on.
 _KEY = re.compile(r"\[(\S+)\]")
-_NOT_ALLOWED = re.compile(r"(?:^|[\s-])(NOPERM|NOAUTH|WRONGPASS) |can't run this command or subcommand")
+_NOT_ALLOWED = re.compile(
+    r"(?:^|[\s-])(NOPERM|NOAUTH|WRONGPASS) |can't (?:run this command|access at least one of the keys)"
+)
+
+
+def is_late(error: Exception) -> bool:
+    """Whether a step came later than it was given time for, and was not done."""
+    return "LATE step" in str(error)
 
 
 def is_away(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from nephew.backends.records import Claimed, Died, LogLines, WorkerRecord
 from nephew.backends.redis import packing
 from nephew.backends.redis.connection import Value
 from nephew.backends.redis.queue import Queue
+from nephew.backends.texts import RETIRED
 
 log = logging.getLogger("huey.nephew.redis")
 
@@ -29,11 +30,12 @@ class Workers(Queue):
 
     def retire(self, worker: int) -> None:
         """Sign a worker off and give back what it still holds; see the contract."""
-        self.run("retire", worker)
+        self.run("retire", worker, RETIRED, self.keep_events)
 
-    def is_registered(self, worker: int) -> bool:
-        """Whether a worker is known; see the contract."""
-        return bool(self.call("HEXISTS", self.key("workers"), worker))
+    def held(self, worker: int) -> list[tuple[int, str, int]]:
+        """What a worker holds; see the contract."""
+        found = self.run("evidence", worker)
+        return [(int(place), job_id.decode(), int(claim)) for job_id, place, claim, _ in found]
 
     def release_orphans(self) -> int:
         """There are none: a worker's registration and its claims end in one step; see the contract."""
@@ -95,7 +97,8 @@ class Workers(Queue):
         """Give back what a dead worker held; see the contract."""
         told, charged = ("1" if given else "" for given in (died.running is not None, died.charged))
         evidence = self._evidence(died, caps)
-        return self._inherited("reap", claim, died.worker, heir, claim, _text(died.cause), told, charged, *evidence)
+        values = (died.worker, heir, claim, _text(died.cause), told, charged, self.keep_events, *evidence)
+        return self._inherited("reap", claim, *values)
 
     def _evidence(self, died: Died, caps: Callable[[str], int]) -> Iterator[Value]:
         """What it was running, as `lua/reap.lua` reads it; the script asks nobody for caps."""

@@ -5,6 +5,7 @@ How far it has come is written in the transaction that writes the jobs, so that 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from nephew.backends.texts import storable
 
 #: Counters: the number of the last event that was followed, and of those that were gone before.
 CURSOR, CUT = "archive", "archive cut"
+#: Data: the ids of the jobs that were written last, as JSON.
+MOVED = "archive moved"
 
 _FIELDS = ["name", "place", *(field for field in Row._fields if field != "seq")]
 _JOB = (
@@ -32,6 +35,10 @@ _COUNT = (
     "INSERT INTO nephew_counter (name, key, value) VALUES (?, ?, ?)"
     " ON CONFLICT (name, key) DO UPDATE SET value = nephew_counter.value + excluded.value"
 )
+_MOVED = (
+    "INSERT INTO nephew_data (name, key, value, revocation) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (name, key) DO UPDATE SET value = excluded.value"
+)
 
 
 class Archive(Pruning):
@@ -39,6 +46,8 @@ class Archive(Pruning):
 
     place = "place"
     ours = "name = ? AND place IS NOT NULL"
+    #: Whether those who look were told that it cannot be reached; set and taken back by `nephew.history`.
+    away = False
 
     def _in_order(self) -> str:
         return self.ours
@@ -112,8 +121,26 @@ class Archive(Pruning):
         ):
             if values:
                 run(statement, [(self.name, *map(_storable, each)) for each in values], many=True)
+        if jobs:
+            run(_MOVED, (self.name, MOVED, json.dumps([job.id for job in jobs]).encode(), False))
 
     # -- reading ------------------------------------------------------------------------------------
+    def is_there(self) -> bool:
+        """Whether anything can have been archived yet. Only looks: no file and no table is made."""
+        return self._ready or self.schema().found > 0
+
+    def moved(self) -> list[str]:
+        """The ids of the jobs that were written last: no others can still be in the queue as well."""
+        rows = self.read("SELECT value FROM nephew_data WHERE name = ? AND key = ?", (self.name, MOVED))
+        return list(json.loads(bytes(rows[0][0]))) if rows else []
+
+    def seqs(self, ids: Sequence[str]) -> list[int]:
+        """Where the rows of these jobs are; by these a pruner knows them."""
+        if not ids:
+            return []
+        rows = self.read(f"SELECT seq FROM nephew_job WHERE name = ? AND id IN ({marks(ids)})", (self.name, *ids))
+        return [row[0] for row in rows]
+
     def known(self, ids: Sequence[str]) -> set[str]:
         """Those of these jobs that are here."""
         if not ids:

@@ -9,6 +9,7 @@ from nephew.backends.records import Claimed, Enqueued, NewJob
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.results import Results
+from nephew.errors import UnknownWorker
 
 INSERT = (
     "INSERT INTO nephew_job"
@@ -108,7 +109,7 @@ class Queue(Results):
         where, params = self._claimable(queues, ids)
         chosen = f"SELECT seq FROM nephew_job WHERE {where} ORDER BY priority DESC, seq LIMIT ?"
         if self.dialect.look_first and not self.read(chosen, (*params, 1)):
-            return self._claimed(self._taken(worker, claim))
+            return self._claimed(self._taken_by(worker, claim))
         rows = self.write_one(
             # Materialized: PostgreSQL might otherwise choose anew for each row, and exceed the limit.
             f"WITH chosen AS MATERIALIZED ({chosen}{self.dialect.skip_locked})"
@@ -118,7 +119,7 @@ class Queue(Results):
             (*params, limit, worker, claim, worker, worker, claim, self.name),
             unless=lambda: self._taken(worker, claim),
         )
-        return self._claimed(rows or self._taken(worker, claim))
+        return self._claimed(rows or self._taken_by(worker, claim))
 
     def _claimable(self, queues: Sequence[str], ids: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
         if ids:
@@ -131,6 +132,13 @@ class Queue(Results):
         if queues:
             where += f" AND queue IN ({marks(queues)})"
         return where, (self.name, *queues)
+
+    def _taken_by(self, worker: int, claim: int) -> list[Any]:
+        """The same of a worker that is known."""
+        taken = self._taken(worker, claim)
+        if not taken and not self.read("SELECT 1 FROM nephew_worker WHERE number = ?", (worker,)):
+            raise UnknownWorker(f"worker {worker} is not registered; it signs on anew")
+        return taken
 
     def _taken(self, worker: int, claim: int) -> list[Any]:
         """What this claim took already, should its reply have been lost."""

@@ -73,6 +73,7 @@ class Settlement(Queue):
         firsts = {(outcome.seq, outcome.claim): outcome for outcome in reversed(outcomes)}
         stopped = {key: reason for key, reason in held.items() if reason is not None and _is_own_end(firsts[key])}
         kept = [outcome for key, outcome in sorted(firsts.items()) if key in held and key not in stopped]
+        broken_off = self._broken_off(run, [outcome for outcome in kept if not _is_told(outcome)])
         self._end(run, [outcome for outcome in kept if outcome.state in ENDED])
         self._give_back(run, [o for o in kept if o.state not in ENDED and o.payload is None])
         self._forget_revocations(run, [key for outcome in kept for key in outcome.forget])
@@ -80,7 +81,8 @@ class Settlement(Queue):
         self._run_again(run, [o for o in kept if o.payload is not None])
         self._record_attempts(run, [outcome for outcome in kept if outcome.attempt is not None])
         self._keep_logs(run, kept)
-        tell(run, self.dialect, self.name, self.now(), [_happened(outcome) for outcome in kept if _is_told(outcome)])
+        told = [_happened(outcome) for outcome in kept if _is_told(outcome)]
+        tell(run, self.dialect, self.name, self.now(), [*told, *broken_off])
         lost = frozenset((outcome.seq, outcome.claim) for outcome in outcomes) - held.keys()
         return Settled(lost, tuple(enqueued), stopped=stopped)
 
@@ -93,6 +95,17 @@ class Settlement(Queue):
             (*(outcome.seq for outcome in outcomes), worker),
         )
         return {(row[0], row[1]): row[2] for row in rows.fetchall() if (row[0], row[1]) in claims}
+
+    def _broken_off(self, run: Run, returned: Sequence[Outcome]) -> list[Happened]:
+        """The events of those that had begun, of the jobs that are given back."""
+        if not returned:
+            return []
+        states = {outcome.seq: outcome.state for outcome in returned}
+        rows = run(
+            f"SELECT seq, id, task FROM nephew_job WHERE seq IN ({marks(states)}) AND state = 'running' ORDER BY seq",
+            list(states),
+        )
+        return [(job, task, states[seq], None, None) for seq, job, task in rows.fetchall()]
 
     def _end(self, run: Run, ended: Sequence[Outcome]) -> None:
         if ended:
@@ -222,7 +235,8 @@ def _is_own_end(outcome: Outcome) -> bool:
 
 def _is_told(outcome: Outcome) -> bool:
     """Whether its job came into another state: one that was only claimed goes back unseen."""
-    return outcome.state is not State.QUEUED or outcome.payload is not None or outcome.counted
+    waits = outcome.state in (State.QUEUED, State.SCHEDULED)
+    return not waits or outcome.payload is not None or outcome.counted
 
 
 def _happened(outcome: Outcome) -> Happened:

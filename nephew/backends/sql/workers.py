@@ -10,7 +10,7 @@ from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.events import Happened, tell
 from nephew.backends.sql.queue import TAKEN, Queue
 from nephew.backends.sql.settlement import LOG, log_values
-from nephew.backends.texts import storable
+from nephew.backends.texts import ORPHANED, RETIRED, storable
 
 COLUMNS = "number, incarnation, parent, host, boot, pid_namespace, pid, path, kind, queues, started_at, heartbeat_at"
 
@@ -47,16 +47,27 @@ class Workers(Queue):
         """Sign a worker off and give back what it still holds; see the contract."""
 
         def step(run: Run) -> None:
-            returned = run(f"{GIVEN_BACK} WHERE worker = ? AND finished_at IS NULL AND NOT once", (worker,)).rowcount
+            self._put_back(run, "worker = ? AND finished_at IS NULL AND NOT once", worker, RETIRED)
             run("DELETE FROM nephew_worker WHERE number = ?", (worker,))
-            if returned:
-                self.dialect.tell(run, self.name)
 
         self.write(step)
 
-    def is_registered(self, worker: int) -> bool:
-        """Whether a worker is known; see the contract."""
-        return bool(self.read("SELECT 1 FROM nephew_worker WHERE number = ?", (worker,)))
+    def _put_back(self, run: Run, held: str, whose: int | str, cause: str) -> int:
+        """Let what is held wait again; how many. What had begun is an event."""
+        begun = run(
+            f"SELECT id, task FROM nephew_job WHERE {held} AND state = 'running' ORDER BY seq{self.dialect.for_update}",
+            (whose,),
+        ).fetchall()
+        count = int(run(f"{GIVEN_BACK} WHERE {held}", (whose,)).rowcount)
+        tell(run, self.dialect, self.name, self.now(), [(job, task, "queued", None, cause) for job, task in begun])
+        if count:
+            self.dialect.tell(run, self.name)
+        return count
+
+    def held(self, worker: int) -> list[tuple[int, str, int]]:
+        """What a worker holds; see the contract."""
+        rows = self.read("SELECT seq, id, claim FROM nephew_job WHERE worker = ? AND finished_at IS NULL", (worker,))
+        return [(row[0], row[1], row[2]) for row in rows]
 
     def release_orphans(self) -> int:
         """Give back what unknown workers hold; see the contract."""
@@ -67,12 +78,7 @@ class Workers(Queue):
         if not self.read(f"SELECT 1 FROM nephew_job WHERE {orphaned} LIMIT 1", (self.name,)):
             return 0
 
-        def step(run: Run) -> int:
-            count = run(f"{GIVEN_BACK} WHERE {orphaned}", (self.name,)).rowcount
-            self.dialect.tell(run, self.name)
-            return int(count)
-
-        return self.write(step)
+        return self.write(lambda run: self._put_back(run, orphaned, self.name, ORPHANED))
 
     def has_lost(self) -> bool:
         """Whether jobs were begun once by workers that are gone; see the contract."""
@@ -167,7 +173,9 @@ class Workers(Queue):
             " AND finished_at IS NULL AND state <> 'running'",
             (*(seq for seq, _, _ in running), worker),
         ).fetchall()
-        return [(row[2], row[3], "running", None, None) for row in rows if (row[0], row[1]) in claims]
+        found = [row for row in rows if (row[0], row[1]) in claims]
+        label = self._label(run, worker) if found else None
+        return [(row[2], row[3], "running", label, None) for row in found]
 
     def note_progress(self, worker: int, seq: int, claim: int, fraction: float, message: str | None) -> None:
         """Store progress; see the contract."""
@@ -201,13 +209,13 @@ class Workers(Queue):
         self, run: Run, died: Died, heir: int, claim: int, caps: Callable[[str], int]
     ) -> list[tuple[object, ...]]:
         rows = run(
-            "SELECT seq, claim, task, crashes, started_at, once FROM nephew_job"
+            "SELECT seq, claim, id, task, state, crashes, started_at, once FROM nephew_job"
             f" WHERE worker = ? AND finished_at IS NULL ORDER BY seq{self.dialect.for_update}",
             (died.worker,),
         ).fetchall()
         label = self._label(run, died.worker)
-        doomed = []
-        for seq, token, task, crashes, started, once in rows:
+        doomed, begun = [], []
+        for seq, token, job, task, state, crashes, started, once in rows:
             was_running = died.running is not None and (seq, token) in died.running
             charged = was_running and died.charged and not once  # the end of what may begin once tells of it
             if charged:
@@ -223,6 +231,10 @@ class Workers(Queue):
                     " worker = NULL, claim = NULL, started_at = NULL, alone = (alone OR ?) WHERE seq = ?",
                     (suspect, seq),
                 )
+                if charged or state == "running":
+                    waits = "queued" if state == "running" else state
+                    begun.append((job, task, waits, None, died.cause))
+        tell(run, self.dialect, self.name, self.now(), begun)
         run("DELETE FROM nephew_worker WHERE number = ?", (died.worker,))
         if rows:
             self.dialect.tell(run, self.name)

@@ -2,7 +2,7 @@
 -- Store a job in the schedule, even if it is due.
 --
 -- ARGV: '1' if it may have been done before, else ''; the job's values (see lib/store.lua).
--- Writes what enqueue.lua writes; tells `wake`.
+-- Writes what enqueue.lua writes, and retrying; tells `wake`.
 
 local job = job_from(ARGV, 2)
 store({job}, ARGV[1] == '1')

@@ -3,7 +3,8 @@
 --
 -- ARGV: id, then priority, queue, eta and when it expires (`inf`: never); '' leaves what it is.
 -- Returns 1; 0 when it does not wait.
--- Writes marks, q:<queue>, queues, scheduled, retrying, expiring, place, jobs; tells `wake`.
+-- Reads narrow; writes marks, q:<queue>, queues, bell, bell:<queue>, scheduled, retrying, parked, expiring, place,
+-- jobs; tells `wake`.
 
 local id, priority, queue, eta, expires = unpack(ARGV, 1, 5)
 local state = waits_in(id)

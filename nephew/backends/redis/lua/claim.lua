@@ -4,13 +4,14 @@
 -- ARGV: worker, claim, limit, how many queues are named (0: all are meant), their names, then ids if only these
 -- are meant, wherever they wait.
 -- Returns 1 if there are revocations, plus 2 for each place in a queue that had no record and was dropped; then for
--- each job id, record, marks and why its end was asked for. What the claim took before, if it is repeated.
--- Reads workers, jobs, marks, stops, revoked; writes held:<worker>, q:<queue>, queues and, by id, scheduled,
--- retrying, parked, marks.
+-- each job id, record, marks and why its end was asked for. What the claim took before, if it is repeated. Nil when
+-- the worker is not registered.
+-- Reads workers, jobs, marks, stops, revoked, narrow; writes held:<worker>, q:<queue>, queues, bell, bell:<queue> and,
+-- by id, scheduled, retrying, parked, marks.
 
 local worker, claim, limit, named = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 if redis.call('HEXISTS', key('workers'), worker) == 0 then
-    return {0}
+    return false
 end
 redis.call('HLEN', key('jobs'))  -- if it is of the wrong type, nothing is taken
 
@@ -61,7 +62,7 @@ local function merged(queues)
         local best, score, ticket_
         for _, head in ipairs(all) do
             local s, t = head.peek()
-            if s and (not best or s < score or (s == score and t < ticket_)) then
+            if s and (not best or s < score or (s == score and place_on(t) < place_on(ticket_))) then
                 best, score, ticket_ = head, s, t
             end
         end
@@ -97,9 +98,10 @@ local function wanted_queues()
     return found
 end
 
+-- The first jobs of the queues, and the queues that still have some.
 local function take_first()
     local queues = wanted_queues()
-    local tickets = {}
+    local tickets, more = {}, {}
     if #queues == 1 then
         local popped = try('ZPOPMIN', key('q', queues[1]), limit) or {}
         for i = 1, #popped, 2 do
@@ -113,26 +115,31 @@ local function take_first()
         if left == 0 then
             redis.call('SREM', key('queues'), queue)
         elseif left and #tickets > 0 then
-            ring(queue)  -- there is more: somebody idle should look
+            more[#more + 1] = queue
         end
     end
     local ids = {}
     for i, each in ipairs(tickets) do
         ids[i] = id_on(each)
     end
-    return ids
+    return ids, more
 end
 
-local ids = held_by(worker, claim)
-local repeated = #ids > 0
-if not repeated then
-    ids = #ARGV > 4 + named and take_named() or take_first()
+local ids, more = held_by(worker, claim)
+if #ids > 0 then
+    return (told_of(ids))
+end
+if #ARGV > 4 + named then
+    ids = take_named()
+else
+    ids, more = take_first()
 end
 if #ids == 0 then
     return {0}
 end
 local reply, known = told_of(ids)
-if not repeated then
-    hold(worker, claim, known)
+hold(worker, claim, known)
+for _, queue in ipairs(more or {}) do
+    ring(queue)  -- somebody idle should look
 end
 return reply

@@ -3,7 +3,9 @@
 --
 -- ARGV: the states that they have to be in, each between blanks ('': any), then ids.
 -- Returns how many.
--- Writes, by id, whatever lib/job.lua and lib/ends.lua name; and revoked, chord:<chord>, kin:<id>.
+-- Reads workers, slots; writes jobs, marks, q:<queue>, queues, scheduled, retrying, parked, held:<worker>, running,
+-- once, stops, expiring, interim, unique, keyof, ended:<state>, ends:<slot>, attempts:<id>, logs:<id>, kin:<id>,
+-- chord:<chord>, callbacks, revoked, data_until.
 
 local states, gone, seen = ARGV[1], {}, {}
 

@@ -3,7 +3,8 @@
 --
 -- ARGV: places.
 -- Returns how many there were, still ended.
--- Writes, by id, ended:<state>, jobs, marks, attempts:<id>, logs:<id>, ends:<slot>, revoked, chord:<chord>, kin:<id>.
+-- Reads slots; writes jobs, marks, ended:<state>, ends:<slot>, attempts:<id>, logs:<id>, kin:<id>, chord:<chord>,
+-- callbacks, revoked, data_until.
 
 local gone = {}
 for _, place in ipairs(ARGV) do

@@ -5,7 +5,8 @@
 -- ARGV: seconds that the values of chords are kept for callbacks that may be run again ('': for ever), then for each
 -- job id and what tells its end from another one.
 -- Returns those of them that do not belong there: they live again or have ended anew, or somebody has deleted them.
--- Reads slots, ends:<slot>, deleted; writes ended:<state>, jobs, marks, attempts:<id>, logs:<id>, chord:<chord>.
+-- Reads slots, ends:<slot>, deleted; writes ended:<state>, jobs, marks, attempts:<id>, logs:<id>, kin:<id>,
+-- chord:<chord>, callbacks.
 
 local ttl, ids, signed = ARGV[1], {}, {}
 for i = 2, #ARGV, 2 do
@@ -22,10 +23,11 @@ for i, id in ipairs(ids) do
     end
 end
 if ttl ~= '' and #gone > 0 then
-    for _, record in ipairs(read(key('jobs'), gone)) do
-        local _, _, _, head = parts(record)
+    for i, record in ipairs(read(key('jobs'), gone)) do
+        local _, _, _, head = parts(record or '')
         if head and type(head[6]) == 'string' then
             redis.call('EXPIRE', key('chord', head[6]), math.ceil(tonumber(ttl)))
+            redis.call('HDEL', key('callbacks'), gone[i])
         end
     end
 end

@@ -3,7 +3,9 @@
 --
 -- ARGV: '1' if it may have been done before, else ''; then for each job its values (see lib/store.lua).
 -- Returns for each job {id, 1 if that is another job's}.
--- Writes place, jobs, q:<queue>, queues, scheduled, unique, keyof, expiring, kin:<id>, members:<chord>; tells `wake`.
+-- Reads slots, narrow; writes place, jobs, q:<queue>, queues, bell, bell:<queue>, scheduled, parked, marks, unique,
+-- keyof, expiring, kin:<id>, members:<chord>; where a job had ended, also ended:<state>, ends:<slot>, order,
+-- attempts:<id>, logs:<id>, callbacks, chord:<chord>; tells `wake`.
 
 local jobs = {}
 for first = 2, #ARGV, VALUES do

@@ -1,33 +1,32 @@
 --! alone
--- Store one job that waits in its queue and has no unique key, no expiry and no relatives: `enqueue` for most jobs,
--- without what the others need. A single call is waited for, and each function above it would cost it time.
+-- Store one job that is plain; see enqueue_plain.lua. Somebody waits for it, so it is spared even that one's tables.
 --
 -- ARGV: '1' if it may have been done before, else ''; id, queue, minus its priority, head and payload.
--- Returns 1; 0, with nothing done, when `enqueue` has to look into it, and 2 when it has to because this may have been
--- done before.
--- Writes place, jobs, q:<queue>, queues; tells `wake`.
+-- Returns what enqueue_plain.lua does.
+-- Writes place, jobs, q:<queue>, queues, bell, bell:<queue>; reads narrow.
 
-local again, id, queue, rank, body = unpack(ARGV)
-local jobs, line = KEYS[1] .. ':jobs', KEYS[1] .. ':q:' .. queue
-if again == '1' then
+local again, id, queue, rank, body, deadline = unpack(ARGV)
+local name, pcall, time = KEYS[1] .. ':', redis.pcall, redis.call('TIME')
+if time[1] + time[2] / 1e6 > tonumber(deadline) then  -- see lib/base.lua
+    return redis.error_reply('LATE step')
+elseif again == '1' then
     return 2
-elseif redis.pcall('HEXISTS', jobs, id) ~= 0 then
+elseif pcall('HEXISTS', name .. 'jobs', id) ~= 0 then
     return 0
 end
-local waiting, time = redis.pcall('ZCARD', line), redis.call('TIME')
-local known = redis.pcall('SADD', KEYS[1] .. ':queues', queue)
-local place = redis.pcall('INCR', KEYS[1] .. ':place')
+local waiting, known, place = pcall('ZCARD', name .. 'q:' .. queue),
+    pcall('SADD', name .. 'queues', queue), pcall('INCRBY', name .. 'place', 1)
 if type(waiting) ~= 'number' or type(known) ~= 'number' or type(place) ~= 'number' then
     return 0
 end
-redis.call('HSET', jobs, id, string.format('%.0f %s.%06d\n', place, time[1], time[2]) .. body)
-redis.call('ZADD', line, rank, struct.pack('>I8', place) .. id)
+redis.call('HSET', name .. 'jobs', id, string.format('%.0f %s.%06d\n', place, time[1], time[2]) .. body)
+redis.call('ZADD', name .. 'q:' .. queue, rank, struct.pack('>I8', place) .. id)
 if waiting == 0 then  -- see `ring` in lib/base.lua
-    if redis.pcall('LLEN', KEYS[1] .. ':bell') == 0 then
-        redis.call('LPUSH', KEYS[1] .. ':bell', queue)
+    if pcall('LLEN', name .. 'bell') == 0 then
+        pcall('LPUSH', name .. 'bell', queue)
     end
-    if redis.pcall('SISMEMBER', KEYS[1] .. ':narrow', queue) == 1 then
-        redis.pcall('LPUSH', KEYS[1] .. ':bell:' .. queue, queue)
+    if pcall('SISMEMBER', name .. 'narrow', queue) == 1 then
+        pcall('LPUSH', name .. 'bell:' .. queue, queue)
     end
 end
 return 1

@@ -2,7 +2,7 @@
 -- Note that ended jobs are about to be deleted, should they be on their way into the archive.
 --
 -- ARGV: seconds that it is remembered, then ids.
--- Writes deleted.
+-- Reads jobs, ended:<state>; writes deleted.
 
 local ids = {}
 for i = 2, #ARGV do

@@ -4,7 +4,7 @@
 -- ARGV: id.
 -- Returns what is kept of its end (see lib/ends.lua) and, where that does not say it, its state and why it is in it;
 -- nil for each that there is not.
--- Reads slots, ends:<slot>, and by id jobs, marks, ended:<state>, scheduled, retrying, parked, held:<worker>.
+-- Reads slots, ends:<slot>, jobs, marks, ended:<state>, scheduled, retrying, parked, workers, held:<worker>, running.
 
 local id = ARGV[1]
 local kept = end_of(id) or false

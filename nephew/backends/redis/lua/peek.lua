@@ -3,7 +3,7 @@
 --
 -- ARGV: keys.
 -- Returns for each its value, or nil.
--- Reads data, revoked, data_until, slots, ends:<slot>.
+-- Reads data, revoked, data_until, jobs, slots, ends:<slot>.
 
 local found = {}
 for i, name in ipairs(ARGV) do

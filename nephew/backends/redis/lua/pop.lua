@@ -3,7 +3,7 @@
 --
 -- ARGV: key.
 -- Returns its value, or nil.
--- Writes data or revoked, data_until, ends:<slot>.
+-- Reads jobs, slots; writes data or revoked, data_until, ends:<slot>.
 
 local value = datum(ARGV[1])
 drop_datum(ARGV[1])

@@ -3,7 +3,7 @@
 --
 -- ARGV: moment, the most jobs to be moved.
 -- Returns how many were moved.
--- Reads marks; writes scheduled, retrying, place, jobs, q:<queue>, queues; tells `wake`.
+-- Reads narrow; writes scheduled, retrying, parked, marks, place, jobs, q:<queue>, queues, bell, bell:<queue>.
 
 local moment, limit = ARGV[1], tonumber(ARGV[2])
 

@@ -1,13 +1,14 @@
---! uses job, claims, moves, workers
+--! uses job, claims, events, moves, workers
 -- A worker is dead: what it held goes back to where it waited. What it was running is charged a crash, and is the
 -- heir's to end when it has had too many, or may not be begun again.
 --
 -- ARGV: worker, heir, the heir's claim, why it is dead, '1' if it is known what it was running, else '', '1' if that
--- is to be charged, else '', then for each claim that it was running id, claim, since when ('': not known), and how
--- many crashes its task may have.
+-- is to be charged, else '', most events kept, then for each claim that it was running id, claim, since when ('': not
+-- known), and how many crashes its task may have.
 -- Returns what claim.lua returns, and the ids of those that may begin only once; the same when it is repeated.
--- Reads jobs, once; writes workers, incarnations, beats, settled, held:<worker>, held:<heir>, running, marks,
--- attempts:<id>, q:<queue>, queues, scheduled, retrying, parked; tells `wake`.
+-- Reads jobs, once, stops, revoked, narrow, followed; writes workers, incarnations, beats, settled, held:<worker>,
+-- held:<heir>, running, marks, attempts:<id>, q:<queue>, queues, bell, bell:<queue>, scheduled, retrying, parked,
+-- event, events; tells `wake` and `ended`.
 
 local worker, heir, claim, cause = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local told, charged = ARGV[5] == '1', ARGV[6] == '1'
@@ -15,11 +16,10 @@ if not is_known(worker) then
     return inherited(held_by(heir, claim))
 end
 local evidence = {}
-for i = 7, #ARGV, 4 do
+for i = 8, #ARGV, 4 do
     evidence[ARGV[i]] = {claim = ARGV[i + 1], since = ARGV[i + 2], cap = tonumber(ARGV[i + 3])}
 end
-local of = registration(worker)
-local label = of.host .. ':' .. string.format('%.0f', of.pid)
+local label, events = label_of(worker), {}
 
 local function one_more(count)
     return tostring((tonumber(count) or 0) + 1)
@@ -55,7 +55,10 @@ local function is_doomed(id, by)
     if guilty or (charged and not told) then
         suspect(id)
     end
-    give_back(id)
+    local begun, state = give_back(id)
+    if begun or guilty then
+        events[#events + 1] = happened(id, state, nil, cause)
+    end
     return false
 end
 
@@ -66,4 +69,5 @@ for i = 1, #held, 2 do
     end
 end
 hold(is_known(heir) and heir or NOBODY, claim, doomed)
+tell_events(events, ARGV[7], now())
 return inherited(held_by(heir, claim))

@@ -10,6 +10,6 @@ local holder = redis.call('HGET', lock, 'owner')
 if not holder or (owner ~= '' and holder ~= owner) then
     return again == '1' and 1 or 0
 end
-redis.call('HDEL', lock, 'owner', 'label', 'acquired_at', 'expires_at')
+redis.call('DEL', lock)
 redis.call('SREM', key('locks'), name)
 return 1

@@ -4,8 +4,8 @@
 -- ARGV: id.
 -- Returns 1; 0 when it has not ended, when a twin has its unique key, and when the values of the chord that it is the
 -- callback of are gone.
--- Reads slots, chord:<chord>; writes ended:<state>, order, ends:<slot>, revoked, stops, marks, unique, keyof, place,
--- jobs, q:<queue>, queues; tells `wake`.
+-- Reads slots, chord:<chord>, narrow; writes ended:<state>, order, ends:<slot>, revoked, stops, marks, unique, keyof,
+-- place, jobs, q:<queue>, queues, bell, bell:<queue>, parked.
 
 local id = ARGV[1]
 local state = ended_as(id)
@@ -29,7 +29,7 @@ if ended and string.find(string.match(ended, '^[^\n]*'), '"counted":true', 1, tr
     attempts = attempts + 1
 end
 redis.call('ZREM', key('ended', state), id)
-redis.call('LREM', key('order'), 1, id)
+redis.call('LREM', key('order'), -1, id)
 drop_end(id)
 redis.call('HDEL', key('revoked'), 'r:' .. id)
 redis.call('HDEL', key('stops'), id)

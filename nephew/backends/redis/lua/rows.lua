@@ -61,6 +61,10 @@ local function rare(word)
 end
 
 local records, marks, stops, running = read(key('jobs'), ids), rare('marks'), rare('stops'), rare('running')
+local places = {}
+for i, id in ipairs(ids) do
+    places[id] = records[i] and string.match(records[i], '^%d+')
+end
 local states, indexes = {'scheduled', 'retrying', 'parked'}, {key('scheduled'), key('retrying'), key('parked')}
 for _, state in ipairs(ENDED) do
     states[#states + 1] = state
@@ -71,7 +75,19 @@ workers[#workers + 1] = '0'
 for i, worker in ipairs(workers) do
     hands[i] = key('held', worker)
 end
-local filed, holds, ends = first_of(indexes, scores), first_of(hands, read), first_of(slots(), read)
+-- What a slot has of these jobs themselves, not of others that had their ids before.
+local function ends_in(slot, asked)
+    local found = read(slot, asked)
+    for j, id in ipairs(asked) do
+        local its = found[j] and string.match(found[j], '^{"place":(%d+)')
+        if its and places[id] and its ~= places[id] then
+            found[j] = false
+        end
+    end
+    return found
+end
+
+local filed, holds, ends = first_of(indexes, scores), first_of(hands, read), first_of(slots(), ends_in)
 
 local function state_of(i)
     if filed[i] then

@@ -10,9 +10,9 @@
 -- Returns 1 if the worker is known, the numbers of the claims that were lost, the ids that were enqueued, and
 -- number and reason of the claims whose end somebody had asked for. The reply is kept in `settled` and given again
 -- when the settle is repeated.
--- Writes held:<worker>, running, once, stops, expiring, unique, keyof, jobs, marks, q:<queue>, queues, scheduled,
--- retrying, parked, ended:<state>, slots, ends:<slot>, order, attempts:<id>, logs:<id>, interim, chord:<chord>,
--- callbacks, revoked, event, events, place and what lib/store.lua writes; tells `wake` and `ended`.
+-- Reads workers, followed; writes settled, held:<worker>, running, once, stops, expiring, jobs, marks, retrying,
+-- ended:<state>, slots, ends:<slot>, order, attempts:<id>, logs:<id>, interim, chord:<chord>, callbacks, revoked,
+-- event, events, awaited and what enqueue.lua writes; tells `wake` and `ended`.
 
 local worker, number = ARGV[1], ARGV[2]
 local most_events, most_records, ttl, ttl_others = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -184,7 +184,7 @@ local function never(first)
     redis.call('HSET', key('jobs'), id, place .. ' ' .. moment .. '\n' .. body)
     relate('kin', parent, id)
     relate('members', member, id)
-    note_end(place, id, 'cancelled', stored)
+    note_end(place, id, 'cancelled', '{"place":' .. place .. ',' .. string.sub(stored, 2))
     events[#events + 1] = event
 end
 
@@ -256,8 +256,12 @@ function FOLLOWS.chord(_, first)  -- chord, position, size, value, `job`, `never
     end
     if redis.call('HLEN', key('chord', chord)) == tonumber(size) then
         if kind == 'job' then
-            try('HSET', key('callbacks'), ARGV[first + 5], chord)
+            local callback = ARGV[first + 5]
+            if redis.call('HGET', key('callbacks'), callback) == chord then
+                redis.call('HDEL', key('callbacks'), callback)  -- it runs again; the values are still its own
+            end
             follow({job_from(ARGV, first + 5)})
+            redis.call('HSET', key('callbacks'), callback, chord)
         elseif kind == 'never' then
             never(first + 5)
         end
@@ -269,6 +273,12 @@ for _, task in ipairs(also) do
         task.claim.payload = ARGV[task.first]
     elseif task.what == 'remember' then
         task.claim.remembers = true
+    end
+end
+-- A claim that is given up is an event only where its job had begun.
+for _, each in pairs(kept) do
+    if each.how == 'back' and each.event == '' and since_of(each.id) then
+        each.event = happened(each.id, each.state)
     end
 end
 let_go()

@@ -3,7 +3,7 @@
 --
 -- ARGV: ids.
 -- Returns for each its result, or nil.
--- Writes ends:<slot>.
+-- Reads jobs, slots; writes ends:<slot>.
 
 local taken = {}
 for i, id in ipairs(ARGV) do

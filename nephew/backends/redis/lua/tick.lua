@@ -5,7 +5,7 @@
 -- Returns whether it was this job: the same one may be asked for again.
 -- {name}:ticks:<schedule>  zset  due -> "<due> <id>"
 -- {name}:schedules         set   the schedules that have ticks
--- Also writes what lib/store.lua writes.
+-- Writes what enqueue.lua writes as well; tells `wake`.
 
 local schedule, due = ARGV[1], ARGV[2]
 local ticks, job = key('ticks', schedule), job_from(ARGV, 3)

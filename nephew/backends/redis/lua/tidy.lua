@@ -4,7 +4,7 @@
 --
 -- ARGV: the most of each; seconds that ticks are kept.
 -- Returns how many.
--- Writes data, revoked, data_until, ticks:<schedule>, slots, ends:<slot>.
+-- Reads schedules; writes data, revoked, data_until, ticks:<schedule>, slots, ends:<slot>.
 
 local most, moment = tonumber(ARGV[1]), now()
 local data = redis.call('ZRANGEBYSCORE', key('data_until'), '-inf', moment, 'LIMIT', 0, most)

@@ -1,6 +1,15 @@
 -- What every script begins with. KEYS[1] is the instance's hash tag, `{name}`; every key of the instance is
 -- `{name}:` and a word, so that all of them are in one slot of a cluster.
 
+-- The last value in ARGV is a time: a step that comes later is not done. Whoever sent it has given it up and sent it
+-- anew, and what that one did may be over by now.
+local deadline = tonumber(table.remove(ARGV))
+local server, redis = redis, {}
+local clock = server.call('TIME')
+if clock[1] + clock[2] / 1e6 > deadline then
+    return server.error_reply('LATE step')
+end
+
 local function key(word, more)
     if more then
         return KEYS[1] .. ':' .. word .. ':' .. more
@@ -9,7 +18,6 @@ local function key(word, more)
 end
 
 -- A call that fails names its key, which the server does not.
-local server, redis = redis, {}
 function redis.call(...)
     local reply = server.pcall(...)
     if type(reply) == 'table' and reply.err then
@@ -19,12 +27,13 @@ function redis.call(...)
 end
 
 -- A call that a script can do without: nil, when a key of the wrong type is in its way. That is noted in
--- {name}:broken (set), for a consumer to report.
+-- {name}:broken (set), for a consumer to report; the heads of scripts do not name that again.
 local function try(...)
     local reply = server.pcall(...)
     if type(reply) ~= 'table' or not reply.err then
         return reply
-    elseif not string.find(reply.err, '^WRONGTYPE') and not string.find(reply.err, '^ERR') then
+    elseif not string.find(reply.err, '^WRONGTYPE') and not string.find(reply.err, '^ERR')
+        and not string.find(reply.err, '^NOPERM') then
         error(reply.err, 0)
     end
     server.pcall('SADD', key('broken'), (select(2, ...)))
@@ -33,8 +42,7 @@ end
 
 -- Epoch seconds by the server's clock, as text that loses nothing.
 local function now()
-    local time = redis.call('TIME')
-    return time[1] .. '.' .. string.format('%06d', time[2])
+    return clock[1] .. '.' .. string.format('%06d', clock[2])
 end
 
 -- The most values that one call is given: Lua passes them on its stack.
@@ -80,7 +88,12 @@ local function ring(queue)
     end
 end
 
+-- Tell a channel that something has happened. A user that may not do so works all the same: whoever listens also looks.
+local function tell(channel)
+    server.pcall('PUBLISH', key(channel), '')
+end
+
 -- Tell consumers that the schedule has changed.
 local function tell_schedule()
-    redis.call('PUBLISH', key('wake'), '')
+    tell('wake')
 end

@@ -10,12 +10,12 @@ local function home(name)
 end
 
 local function is_over(name)
-    local over = redis.call('ZSCORE', key('data_until'), name)
+    local over = try('ZSCORE', key('data_until'), name)
     return over and tonumber(over) <= tonumber(now())
 end
 
 local function datum(name)
-    return not is_over(name) and redis.call('HGET', home(name), name)
+    return not is_over(name) and try('HGET', home(name), name) or false
 end
 
 local function drop_datum(name)

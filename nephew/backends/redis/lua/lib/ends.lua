@@ -14,11 +14,15 @@ local function slots(call)
     return (call or redis.call)('ZREVRANGE', key('slots'), 0, -1) or {}
 end
 
--- How a job ended, and the slot that says so; nil when it is not kept.
+-- How a job ended, and the slot that says so; nil when it is not kept. An id may be that of another job by now: an end
+-- begins with the place that its job had.
 local function end_of(id)
+    local record = redis.call('HGET', key('jobs'), id)
+    local place = record and string.match(record, '^%d+')
     for _, slot in ipairs(slots()) do
         local found = redis.call('HGET', slot, id)
-        if found then
+        local its = found and string.match(found, '^{"place":(%d+)')
+        if found and (not place or not its or its == place) then
             return found, slot
         end
     end
@@ -106,6 +110,13 @@ local function forget(ids)
                 redis.call('HDEL', key('callbacks'), ids[i])
             end
         end
+    end
+    for start = 1, #ids, MOST do
+        local kin = {}
+        for i = start, math.min(start + MOST - 1, #ids) do
+            kin[#kin + 1] = key('kin', ids[i])
+        end
+        redis.call('UNLINK', unpack(kin))
     end
     many('HDEL', key('jobs'), ids)
 end

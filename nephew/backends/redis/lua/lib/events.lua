@@ -6,6 +6,13 @@
 -- {name}:awaited  set    ids whose end somebody waits for; told of by `ended`; expires
 -- {name}:followed string  there while somebody wants to be told of every event by `ended`; expires
 
+-- That a job is in this state now; `worker` and `cause` may be nil.
+local function happened(id, state, worker, cause)
+    local _, _, _, _, head = standing(id)
+    local words = {id, head and head[1] or '', state, worker or cjson.null, cause or cjson.null}
+    return cjson.encode(words)
+end
+
 local function tell_events(events, most, moment)
     if #events == 0 then
         return
@@ -18,14 +25,14 @@ local function tell_events(events, most, moment)
     try('XADD', key('events'), 'MINID', '~', string.format('%.0f-0', oldest),
         string.format('%.0f-0', number), 'at', moment, 'of', table.concat(events, ','))
     if redis.call('EXISTS', key('followed')) == 1 then
-        redis.call('PUBLISH', key('ended'), '')
+        tell('ended')
     end
 end
 
 -- Wake those who wait for the end of one of these jobs.
 local function tell_waiting(ids)
     if #ids > 0 and redis.call('EXISTS', key('awaited')) == 1 and many('SREM', key('awaited'), ids, try) ~= 0 then
-        redis.call('PUBLISH', key('ended'), '')
+        tell('ended')
     end
 end
 

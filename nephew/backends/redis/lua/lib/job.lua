@@ -69,6 +69,11 @@ local function ticket(place, id)
     return struct.pack('>I8', place) .. id
 end
 
+-- (Lua compares texts by the server's locale.)
+local function place_on(ticket_)
+    return struct.unpack('>I8', ticket_)
+end
+
 local function id_on(ticket_)
     return string.sub(ticket_, 9)
 end
@@ -86,8 +91,10 @@ local function line_up(id, place, queue, priority)
     local line = key('q', queue)
     if not try('ZADD', line, -priority, ticket(place, id)) then
         park(id, line)
-    elseif redis.call('ZCARD', line) == 1 then
-        try('SADD', key('queues'), queue)
+        return
+    end
+    try('SADD', key('queues'), queue)
+    if redis.call('ZCARD', line) == 1 then
         ring(queue)
     end
 end

@@ -45,7 +45,8 @@ local function to_the_back(id)
     line_up(id, place, queue, priority)
 end
 
--- Let a job that was held wait again where it was taken from; one that had begun, in its queue.
+-- Let a job that was held wait again where it was taken from; one that had begun, in its queue. Whether it had, and
+-- the state that it is in now.
 local function give_back(id)
     local begun, marks = try('HDEL', key('running'), id) == 1, marks_of(id)
     local state = not begun and marks.was or 'queued'
@@ -54,4 +55,5 @@ local function give_back(id)
         write_marks(id, marks)
     end
     wait_as(id, state)
+    return begun, state
 end

@@ -68,7 +68,7 @@ local function store(jobs, again)
         if job.ended then
             drop_end(job.id)
             forget({job.id})
-            redis.call('LREM', key('order'), 1, job.id)
+            redis.call('LREM', key('order'), -1, job.id)
         end
         records[2 * i - 1] = job.id
         records[2 * i] = string.format('%.0f', place + i) .. ' ' .. moment .. '\n' .. job.body

@@ -17,6 +17,15 @@ local function registration(worker)
     return cjson.decode(redis.call('HGET', key('workers'), worker))
 end
 
+-- Where a worker's jobs run, as attempts and events name it.
+local function label_of(worker)
+    if not is_known(worker) then
+        return 'worker ' .. worker
+    end
+    local of = registration(worker)
+    return of.host .. ':' .. string.format('%.0f', of.pid)
+end
+
 -- End a worker's registration; what it held, ids and claims in turn, is nobody's then.
 local function sign_off(worker)
     local held = redis.call('HGETALL', key('held', worker))
