@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from huey.consumer import Worker as HueyWorker
 from huey.consumer import WorkerRecycle
 
-from nephew.backends.contract import Doorbell
 from nephew.backends.records import Claimed
+from nephew.backends.watcher import Doorbell
 from nephew.errors import BackendError, ShutDown
 from nephew.lane import Lane
 

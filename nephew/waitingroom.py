@@ -21,7 +21,8 @@ from nephew.errors import BackendError, NephewError
 from nephew.shield import my_shield
 
 if TYPE_CHECKING:
-    from nephew.backends.contract import Backend, Watcher
+    from nephew.backends.contract import Backend
+    from nephew.backends.watcher import Watcher
 
 log = logging.getLogger("huey.nephew.waiting")
 

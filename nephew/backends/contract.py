@@ -11,30 +11,27 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from nephew.backends.events import Events
+from nephew.backends.history import History
 from nephew.backends.records import (
-    EVERY,
-    AttemptRow,
     Change,
     Claimed,
     Died,
     Enqueued,
-    EventBatch,
-    Failures,
-    Filter,
     LockRow,
     LogLines,
     NewJob,
     Outcome,
-    Row,
     Schema,
     Settled,
     Transaction,
     WorkerRecord,
 )
+from nephew.backends.watcher import Doorbell, Watcher
 from nephew.errors import NephewError
 
 
-class Backend(ABC):
+class Backend(Events, History, ABC):
     """A place where the jobs of one instance are kept."""
 
     #: The instance's name; every row carries it.
@@ -293,100 +290,6 @@ class Backend(ABC):
         :param follows: ask for everything that happens to be told.
         """
 
-    # -- events -------------------------------------------------------------------------------------
-    @abstractmethod
-    def latest_event(self) -> str:
-        """Behind which id the events are that have not happened yet."""
-
-    @abstractmethod
-    def events(self, after: str, limit: int = 100) -> list[EventBatch]:
-        """What happened after an event, or after a moment that `latest_event` told; '0': all that is kept.
-
-        :param limit: the most batches.
-        """
-
-    @abstractmethod
-    def first_event_after_gap(self, after: str) -> str | None:
-        """The first event that is kept, if others between it and the one with the id `after` are not; else None.
-
-        '' when none is kept.
-        """
-
-    @abstractmethod
-    def cut_events(self, most: int) -> bool:
-        """Delete some of the oldest events, but for so many; whether there are more to be deleted."""
-
-    @abstractmethod
-    def join_group(self, group: str, after: str) -> None:
-        """Make a group that reads what happens after an event, unless there is one of that name."""
-
-    @abstractmethod
-    def take_events(self, group: str, consumer: str, idle: float, again: bool = False) -> EventBatch | None:
-        """The next batch for a consumer of a group, which nobody else of the group gets; None: there is none yet.
-
-        First come those that a consumer has not acknowledged for `idle` seconds.
-
-        :param again: the first batch that this consumer itself took and has not acknowledged.
-        """
-
-    @abstractmethod
-    def acknowledge(self, group: str, batch: str) -> None:
-        """A batch that a group has taken is dealt with."""
-
-    # -- history ------------------------------------------------------------------------------------
-    @abstractmethod
-    def row(self, job_id: str) -> Row | None:
-        """A job's record."""
-
-    @abstractmethod
-    def rows(
-        self,
-        wanted: Filter = EVERY,
-        limit: int | None = 100,
-        oldest_first: bool = False,
-        longest: int | None = None,
-    ) -> list[Row]:
-        """Records of jobs, the latest first.
-
-        :param longest: payloads and results of more bytes are left out: they are empty. None: all are whole.
-        """
-
-    @abstractmethod
-    def count(self, wanted: Filter) -> int:
-        """How many jobs are meant."""
-
-    @abstractmethod
-    def ids(self, wanted: Filter, after: int = 0, limit: int = 500) -> list[tuple[int, str]]:
-        """Places and ids of the jobs that are meant, behind the place `after`, in order."""
-
-    @abstractmethod
-    def relatives(self, job_id: str) -> tuple[list[str], list[str]]:
-        """The ids of the jobs that a job follows from, and of those that follow from it."""
-
-    @abstractmethod
-    def failures(self, task: str | None = None, limit: int = 100) -> list[Failures]:
-        """Failed jobs by their fingerprints, the most frequent first."""
-
-    @abstractmethod
-    def logs(self, job_id: str) -> list[LogLines]:
-        """What a job's attempts have logged, the first attempt first."""
-
-    @abstractmethod
-    def attempts(self, job_id: str) -> list[AttemptRow]:
-        """The stored attempts of a job, oldest first."""
-
-    @abstractmethod
-    def counts(self) -> dict[str, int]:
-        """How many jobs are in each state."""
-
-    @abstractmethod
-    def waiting_count(self) -> int:
-        """How many jobs wait in the queue and are not claimed."""
-
-    @abstractmethod
-    def oldest_waiting(self) -> float | None:
-        """When the oldest job that waits for a worker was enqueued."""
-
     # -- locks and ticks ----------------------------------------------------------------------------
     @abstractmethod
     def acquire_lock(self, name: str, owner: str, label: str, ttl: float) -> int | None:
@@ -446,74 +349,9 @@ class Backend(ABC):
         """Store a job in the schedule even when it is already due."""
 
     @abstractmethod
-    def delete_jobs(self, ids: Sequence[str], ended: bool = False) -> int:
-        """Delete jobs and all that belongs to them; how many.
-
-        :param ended: only those that have ended or are parked.
-        """
-
-    @abstractmethod
-    def latest(self, state: str, below: int | None = None, limit: int = 500) -> tuple[list[int], int | None]:
-        """The places of jobs that ended in this state, the latest first, from one small look.
-
-        :param below: look before this place; None: from the end.
-        :param limit: the most rows looked at, of whatever job.
-        :returns: the places, and below which to look next; None: there are no more.
-        """
-
-    @abstractmethod
-    def outdated(
-        self, state: str, before: float, upto: int, after: int = 0, limit: int = 500
-    ) -> tuple[list[int], int | None]:
-        """The places of jobs that ended in this state too long ago, or are too many, from one small look.
-
-        It ends at the first row that is too young for anything behind it to be outdated.
-
-        :param before: those that ended before this moment,
-        :param upto: and those up to this place.
-        :param after: look behind this place.
-        :param limit: the most rows looked at, of whatever job.
-        :returns: the places, and behind which to look next; None: nothing there is outdated.
-        """
-
-    @abstractmethod
-    def delete_ended(self, places: Sequence[int]) -> tuple[int, float]:
-        """Delete the jobs at these places with all that belongs to them, where they are still ended.
-
-        :returns: how many, and the seconds that it took, without the wait for others.
-        """
-
-    @abstractmethod
     def tidy(self, limit: int = 500) -> int:
         """Delete data whose time is over, and ticks that are long past; how many, at most `limit` of each."""
 
     @abstractmethod
     def flush(self, what: str) -> None:
         """Delete all of `queue`, `schedule`, `results` or `counters`."""
-
-
-class Watcher(ABC):
-    """Tells a consumer's main loop that something was written, without a thread."""
-
-    #: Seconds between two looks of `changed`; None: wait for `fileno` to be readable.
-    interval: float | None
-
-    @abstractmethod
-    def fileno(self) -> int | None:
-        """A descriptor that becomes readable, if there is one."""
-
-    @abstractmethod
-    def changed(self) -> bool:
-        """Whether something was written since the last call; never blocks."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of what it holds open."""
-
-
-class Doorbell(Watcher):
-    """Tells one idle worker of work."""
-
-    @abstractmethod
-    def hang_up(self) -> bool:
-        """Be called no more until the next `fileno`; whether a call came that was not answered."""

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from nephew import Nephew
-from nephew.backends.contract import Watcher
 from nephew.backends.redis import RedisBackend, open_redis
+from nephew.backends.watcher import Watcher
 from nephew.lane import Lane
 from nephew.settings import Settings
 from tests.contract import jobs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nephew.backends import hosts
-from nephew.backends.contract import Backend, Doorbell, Watcher
+from nephew.backends.contract import Backend
 from nephew.backends.redis.archive import Archiving
 from nephew.backends.redis.events import Events
 from nephew.backends.redis.locks import Locks
@@ -13,6 +13,7 @@ from nephew.backends.redis.transactions import Transactions
 from nephew.backends.redis.waiting import Waiting
 from nephew.backends.redis.wakeup import ChannelWatcher, ListDoorbell
 from nephew.backends.redis.workers import Workers
+from nephew.backends.watcher import Doorbell, Watcher
 from nephew.settings import Settings
 
 

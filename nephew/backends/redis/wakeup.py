@@ -10,7 +10,7 @@ from typing import Any
 from redis.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from nephew.backends.contract import Doorbell, Watcher
+from nephew.backends.watcher import Doorbell, Watcher
 from nephew.errors import NephewError
 
 log = logging.getLogger("huey.nephew.wakeup")

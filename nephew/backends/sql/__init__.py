@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peewee import Database
 
-from nephew.backends.contract import Backend, Watcher
+from nephew.backends.contract import Backend
 from nephew.backends.sql.dialects import Dialect
 from nephew.backends.sql.events import Events
 from nephew.backends.sql.locks import Locks
@@ -13,6 +13,7 @@ from nephew.backends.sql.transactions import Transactions
 from nephew.backends.sql.urls import dialect_of, open_url
 from nephew.backends.sql.waiting import Waiting
 from nephew.backends.sql.workers import Workers
+from nephew.backends.watcher import Watcher
 
 
 class SqlBackend(Transactions, Workers, Waiting, Locks, Pruning, Events, Backend):

@@ -17,8 +17,8 @@ from urllib.parse import unquote
 from peewee import OperationalError, SqliteDatabase
 
 from nephew.backends import hosts
-from nephew.backends.contract import Watcher
 from nephew.backends.sql.wakeup import NotificationWatcher, SilentWatcher, watch_file
+from nephew.backends.watcher import Watcher
 from nephew.errors import BackendError, ConfigError
 
 try:

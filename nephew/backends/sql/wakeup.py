@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from nephew.backends.contract import Watcher
+from nephew.backends.watcher import Watcher
 
 log = logging.getLogger("huey.nephew.wakeup")
 
