@@ -46,7 +46,7 @@ def test_of_many_who_migrate_at_once_one_does_it_and_all_succeed(empty_bench: Be
     said = [process.communicate(timeout=60)[0] for process in running]
 
     assert [process.returncode for process in running] == [0] * 3, said
-    assert len([text for text in said if "were version 0 and are version" in text]) == 1, said
+    assert len([text for text in said if "was version 0 and is version" in text]) == 1, said
 
 
 def test_a_consumer_refuses_to_start_on_newer_tables(empty_bench: Bench) -> None:
