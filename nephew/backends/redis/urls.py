@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -63,10 +64,7 @@ def place_of(url: str) -> Place:
 
     :raises ConfigError: when the URL is of no such form.
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise ConfigError(f"expected a URL like {FORMS}, got one that cannot be read: {error}") from None
+    parts = _split(url)
     if "@" not in parts.netloc and "@" in url:  # it would be shown as a part of the host
         raise ConfigError("expected / ? # and @ of the password to be written as %2F %3F %23 and %40 in the Redis URL")
     scheme = parts.scheme.replace("valkey", "redis", 1)
@@ -77,6 +75,18 @@ def place_of(url: str) -> Place:
         return _unix(parts)
     way = scheme.partition("+")[2]
     return _sentinel(parts) if way == "sentinel" else _cluster(parts) if way == "cluster" else _server(parts)
+
+
+def _split(url: str) -> SplitResult:
+    """A URL in its parts; its hosts are left as they are, since some Pythons refuse several of them."""
+    found = re.match(r"([^:/?#]*)://([^/?#]*)(.*)", url, re.DOTALL)
+    try:
+        if found is None:
+            return urlsplit(url)
+        scheme, hosts, rest = found.groups()
+        return urlsplit(f"{scheme}://{rest}")._replace(netloc=hosts)
+    except ValueError as error:
+        raise ConfigError(f"expected a URL like {FORMS}, got one that cannot be read: {error}") from None
 
 
 def _unix(parts: SplitResult) -> Place:

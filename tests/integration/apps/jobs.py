@@ -80,12 +80,16 @@ def tell(key: str, seconds: float) -> None:
 @job()
 def hold(key: str, seconds: float) -> None:
     """One C call that lets no other thread run Python code meanwhile."""
-    started = time.monotonic()
-    sum(range(5_000_000))
-    size = int(5_000_000 * seconds / (time.monotonic() - started))
+    size = int(2_000_000 * seconds / min(_seconds_for(2_000_000) for _ in range(5)))
     line("began", key)
     sum(range(size))
     line("ended", key)
+
+
+def _seconds_for(size: int) -> float:
+    started = time.monotonic()
+    sum(range(size))
+    return time.monotonic() - started
 
 
 @job()
