@@ -70,7 +70,10 @@ def own() -> Iterator[RedisServer]:
 
 
 def work(backend: RedisBackend, count: int, halfway: Callable[[], object] = int) -> int:
-    """Take jobs through their life one by one, patiently, and meet something halfway; how many succeeded."""
+    """Take jobs through their life one by one, patiently, and meet something halfway; how many succeeded.
+
+    (What B023 warns of is no matter: each function is called before its loop goes on.)
+    """
     hand = patiently(lambda: Hand(backend))
     for number in range(count):
         if number == count // 2:

@@ -141,6 +141,16 @@ def test_an_idle_worker_is_called_only_for_the_queues_that_it_serves(mails: Redi
     bell.close()
 
 
+def test_calls_that_nobody_answers_do_not_pile_up(mails: RedisBackend):
+    for number in range(3):  # each comes into an empty queue
+        mails.enqueue([jobs.job(f"alone-{number}", queue="mail")])
+        mails.delete_jobs([f"alone-{number}"])
+        mails.enqueue(jobs.jobs(f"{number}-a", f"{number}-b", queue="mail"))
+        mails.delete_jobs([f"{number}-a", f"{number}-b"])
+
+    assert [mails.call("LLEN", mails.key(*words)) for words in (("bell",), ("bell", "mail"))] == [1, 1]
+
+
 def test_a_call_that_comes_for_a_busy_worker_is_known_to_be_unanswered(mails: RedisBackend):
     bell = mails.doorbell()
     bell.fileno()

@@ -25,7 +25,7 @@ if waiting == 0 then  -- see `ring` in lib/base.lua
     if pcall('LLEN', name .. 'bell') == 0 then
         pcall('LPUSH', name .. 'bell', queue)
     end
-    if pcall('SISMEMBER', name .. 'narrow', queue) == 1 then
+    if pcall('SISMEMBER', name .. 'narrow', queue) == 1 and pcall('LLEN', name .. 'bell:' .. queue) == 0 then
         pcall('LPUSH', name .. 'bell:' .. queue, queue)
     end
 end
