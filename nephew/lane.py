@@ -71,7 +71,6 @@ class Lane:
         self._token: int | None = None
         #: The claim that its hand is from.
         self.hand = 0
-        self._next_count = 0.0
         self._untold: deque[Entry] = deque()
         self._prefetch = Prefetch(settings.prefetch, settings.prefetch_seconds)
         self._label = ""
@@ -98,7 +97,7 @@ class Lane:
         self.barred = self.worker.slots > 1 and self.worker.gate.closed
         if self.barred:
             return None  # a consumer that can begin them may have the jobs
-        self._count()
+        self.worker.count_held()
         if self._token is None:
             self._token = self.hand = self.worker.next_claim()
         limit = self._prefetch.size()
@@ -112,13 +111,6 @@ class Lane:
         if len(jobs) == limit and self._bell is not None:
             self._bell.ring()  # there may be more: an idle sibling should look
         return self.taken()
-
-    def _count(self) -> None:
-        """Once in a while, compare what the store says that is held here with what is."""
-        now = time.monotonic()
-        if now >= self._next_count:
-            self._next_count = now + self.huey.settings.heartbeat
-            self.worker.give_back_forgotten()
 
     def run(self, claimed: Claimed, timestamp: dt.datetime | None = None) -> None:
         """Run a claimed job to its settled end.

@@ -57,6 +57,7 @@ class Worker:
         self._settles = itertools.count(1)
         self._unanswered: int | None = None
         self._forgotten: set[tuple[int, str, int]] = set()
+        self._counting, self._next_count = threading.Lock(), 0.0
         self._registering = threading.Lock()
         self._number: int | None = None
         self._presence: Presence | None = None
@@ -129,13 +130,23 @@ class Worker:
             self._sign_on_anew()
             return self.backend.claim(self.number, token, limit, queues, ids)
 
+    def count_held(self) -> None:
+        """Once a heartbeat, whichever lane comes, compare what the store says that is held here with what is."""
+        with self._counting:
+            now = time.monotonic()
+            if now < self._next_count:
+                return
+            self._next_count = now + self.huey.settings.heartbeat
+        self.give_back_forgotten()
+
     def give_back_forgotten(self) -> int:
         """Give back what the store says that this worker holds, but nobody here knows of, nor did the last time.
 
         So it is when a server lost its last moments: what was ended then is held again.
         """
-        known = {lane.hand for lane in self.lanes}
-        held = [each for each in self.backend.held(self.number) if each[2] not in known]
+        held = self.backend.held(self.number)
+        known = {lane.hand for lane in self.lanes}  # afterwards: a lane notes its claim before it makes it
+        held = [each for each in held if each[2] not in known]
         forgotten = [each for each in held if each in self._forgotten]
         self._forgotten = set(held)
         for seq, job_id, claim in forgotten:
