@@ -42,6 +42,24 @@ def test_a_worker_gives_back_what_it_is_said_to_hold_and_does_not_know(huey: Nep
     assert (forgotten.get(), kept.get()) == (7, 7)
 
 
+def test_lanes_that_come_at_once_do_not_count_one_after_the_other(huey: Nephew, work: Work):
+    task = huey.task()(lambda: 7)
+    results = [task() for _ in range(3)]
+    worker = huey.worker
+    worker.return_slot(0)  # room for a second lane
+    (on_its_way,) = worker.claim(worker.next_claim(), 1)
+
+    lanes = [Lane(worker) for _ in range(2)]
+    claimed = [lane.next() for lane in lanes]
+
+    assert on_its_way.id in {job_id for _, job_id, _ in huey.backend.held(worker.number)}
+    for lane, each in zip(lanes, claimed, strict=True):
+        assert each is not None
+        lane.run(each)
+        lane.close()
+    assert [result.state for result in results].count("succeeded") == 2
+
+
 def test_the_members_of_a_chord_can_be_run_again_with_it(huey: Nephew, work: Work):
     number = huey.task(name="number")(lambda n: n)
     total = huey.task(name="total")(lambda numbers: list(numbers))
