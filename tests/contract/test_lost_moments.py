@@ -52,7 +52,7 @@ def test_lanes_that_come_at_once_do_not_count_one_after_the_other(huey: Nephew, 
     lanes = [Lane(worker) for _ in range(2)]
     claimed = [lane.next() for lane in lanes]
 
-    assert on_its_way.id in {job_id for _, job_id, _ in huey.backend.held(worker.number)}
+    assert (on_its_way.seq, on_its_way.id, on_its_way.claim) in huey.backend.held(worker.number)
     for lane, each in zip(lanes, claimed, strict=True):
         assert each is not None
         lane.run(each)
