@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from huey.consumer import Consumer as HueyConsumer
 from huey.consumer import ConsumerStopped
 
-from nephew import logs
+from nephew import failpoints, logs
 from nephew.bell import ForkBell, ThreadBell
 from nephew.environments import ENVIRONMENTS
 from nephew.errors import BackendError, ConfigError, SchemaError
@@ -184,6 +184,8 @@ class Consumer(HueyConsumer):
                 time.sleep(1)
         for warning in self.huey.backend.warnings():
             log.warning("%s", warning)
+        if failpoints.armed:
+            log.warning("NEPHEW_FAILPOINTS is set: files in %s make this consumer wait or fail.", failpoints.armed)
         if self.environment.forks:
             self.huey.close_before_fork()
 

@@ -18,7 +18,7 @@ from huey import signals as S
 from huey.api import Task as HueyTask
 from huey.exceptions import CancelExecution
 
-from nephew import current, transactional
+from nephew import current, failpoints, transactional
 from nephew.backends.records import Claimed, Transaction
 from nephew.endings import Finished, Ran, broken, finish, given_back, not_run, with_log
 from nephew.errors import JobCancelled, NephewError, NotBegun, ShutDown
@@ -110,7 +110,12 @@ def _attempt(
     running.log_lines, running.transaction = huey.settings.log_lines, transaction
     watch.began(claimed, running)
     try:
-        return run(huey, task, running), running
+        if failpoints.armed:
+            failpoints.reach("before-run")
+        ran = run(huey, task, running)
+        if failpoints.armed:
+            failpoints.reach("after-run")
+        return ran, running
     finally:
         watch.ended()
 

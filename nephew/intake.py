@@ -10,7 +10,7 @@ from huey import signals as S
 from huey.api import ResultGroup
 from huey.api import Task as HueyTask
 
-from nephew import clock
+from nephew import clock, failpoints
 from nephew.backends.records import Enqueued, NewJob
 from nephew.draft import Draft
 from nephew.errors import NephewError
@@ -135,6 +135,8 @@ class Intake:
     def _write(self, tasks: Sequence[HueyTask], jobs: Sequence[NewJob]) -> list[Any]:
         huey = self._huey
         stored = huey.backend.enqueue(jobs) if jobs else []
+        if failpoints.armed:
+            failpoints.reach("enqueued")
         handles = [self._handle(task, entry) for task, entry in zip(tasks, stored, strict=True)]
         self._tell(tasks, stored)
         if huey._immediate:

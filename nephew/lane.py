@@ -9,7 +9,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from nephew import endings, execution
+from nephew import endings, execution, failpoints
 from nephew.backends.records import Claimed
 from nephew.current import Running
 from nephew.endings import Finished
@@ -203,6 +203,8 @@ class Lane:
         since = self.huey.backend.now()
         try:
             begun = self.huey.backend.begin_once(self.worker.number, claimed.seq, claimed.claim, since)
+            if failpoints.armed:
+                failpoints.reach("begun-once")
         except BackendError as error:
             raise NotBegun(str(error)) from error
         self._begun_once = job.calling if begun else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from huey.api import Task as HueyTask
 from huey.utils import Error
 
-from nephew import endings, fingerprint, presence
+from nephew import endings, failpoints, fingerprint, presence
 from nephew.backends.records import Claimed, Died, WorkerRecord
 from nephew.endings import Finished
 from nephew.errors import NephewError
@@ -114,7 +114,11 @@ class Reaper:
 
     def _bury(self, worker: WorkerRecord, died: Died) -> None:
         heir = self.huey.worker
+        if failpoints.armed:
+            failpoints.reach("before-reap")
         doomed = self.huey.backend.reap(died, heir.number, heir.next_claim(), self.huey.max_crashes)
+        if failpoints.armed:
+            failpoints.reach("reaped")
         log.warning(
             "Worker %d (process %d on %s) ended: %s; its jobs are back in the queue.",
             worker.number,

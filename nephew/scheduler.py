@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from huey.consumer import Scheduler as HueyScheduler
 
-from nephew import clock
+from nephew import clock, failpoints
 from nephew.archive import ArchiverThread
 from nephew.errors import BackendError, UnknownTask
 from nephew.expiry import Expiry
@@ -92,7 +92,7 @@ class Scheduler(HueyScheduler):
         started = time.monotonic()
         self._failed = False
         moment = None if now is None else clock.to_epoch(now, self.huey.utc)
-        self._try("move due jobs", lambda: self.huey.backend.promote(moment))
+        self._try("move due jobs", lambda: self._move_due(moment))
         if self.periodic:
             self._try("write ticks", lambda: self.write_ticks(moment))
         for chore in self._chores:
@@ -102,6 +102,10 @@ class Scheduler(HueyScheduler):
                     chore.due = started
         if now is None:
             self._sleep(started)
+
+    def _move_due(self, moment: float | None) -> None:
+        if self.huey.backend.promote(moment) and failpoints.armed:
+            failpoints.reach("promoted")
 
     def _end_on_newer_tables(self) -> None:
         """Let the whole consumer end when a newer Nephew has migrated the tables: it does not know what they mean."""
@@ -168,6 +172,8 @@ class Scheduler(HueyScheduler):
             try:
                 due = self._came_due(name, schedule, now) if moment is None else _latest(schedule, now - 1.0, now)
                 if due is not None and self.huey.enqueue_tick(name, due):
+                    if failpoints.armed:
+                        failpoints.reach("tick-written")
                     log.info("Tick of %s for %s was enqueued.", name, due.isoformat())
                     written += 1
             except BackendError:

@@ -268,3 +268,8 @@ def url_from(environ: Mapping[str, str]) -> str | None:
 def database_url_from(environ: Mapping[str, str]) -> str | None:
     """Where the history of a queue on Redis goes, if the environment says so (`NEPHEW_DATABASE_URL`)."""
     return environ.get("NEPHEW_DATABASE_URL") or None
+
+
+def failpoints_from(environ: Mapping[str, str]) -> str:
+    """The folder by which tests arm failpoints (`NEPHEW_FAILPOINTS`); empty outside tests."""
+    return environ.get("NEPHEW_FAILPOINTS", "")

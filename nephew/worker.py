@@ -13,11 +13,12 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nephew import failpoints
 from nephew.backends.records import Claimed, Outcome, Settled, WorkerRecord
 from nephew.endings import Finished, overruled
 from nephew.errors import BackendError, NephewError, Refused, UnknownWorker
 from nephew.gate import Gate
-from nephew.job import State
+from nephew.job import ENDED, State
 from nephew.ledger import Ledger
 from nephew.logs import follow_jobs
 from nephew.presence import Presence, boot_id, pid_namespace
@@ -102,6 +103,8 @@ class Worker:
                     0.0,
                 )
             )
+        if failpoints.armed:
+            failpoints.reach("registered")
 
     def take_slot(self) -> int:
         """A place in the presence file for one thread's running job."""
@@ -125,10 +128,13 @@ class Worker:
         self._refuse_in_a_child()
         queues = () if ids else self.huey.settings.queues
         try:
-            return self.backend.claim(self.number, token, limit, queues, ids)
+            jobs = self.backend.claim(self.number, token, limit, queues, ids)
         except UnknownWorker:
             self._sign_on_anew()
-            return self.backend.claim(self.number, token, limit, queues, ids)
+            jobs = self.backend.claim(self.number, token, limit, queues, ids)
+        if failpoints.armed and jobs:
+            failpoints.reach("claimed")
+        return jobs
 
     def count_held(self) -> None:
         """Once a heartbeat, whichever lane comes, compare what the store says that is held here with what is."""
@@ -178,11 +184,17 @@ class Worker:
         # The number is kept until the store answered: a repeated step must carry the same one.
         number = next(self._settles) if self._unanswered is None else self._unanswered
         self._unanswered = number
+        if failpoints.armed:
+            failpoints.reach("before-settle")
+            if any(outcome.state not in ENDED for outcome in outcomes):
+                failpoints.reach("before-requeue")
         try:
             reply = self.backend.settle(self.number, number, outcomes)
         except Refused:
             self._unanswered = None  # an answer as well: nothing was applied
             raise
+        if failpoints.armed:
+            failpoints.reach("settled-unacknowledged")
         self._unanswered = None
         if not reply.known:
             self._sign_on_anew()
@@ -193,6 +205,8 @@ class Worker:
         if self._number is None or self.pid != os.getpid():
             return
         self.ledger.flush()
+        if failpoints.armed:
+            failpoints.reach("before-retire")
         self.backend.retire(self._number)
         self._number = None
         if self._presence is not None:
