@@ -17,6 +17,7 @@ from nephew.current import Running
 from nephew.endings import Finished
 from nephew.errors import NephewError, ShutDown
 from nephew.job import State
+from nephew.journal import Line
 from nephew.message import decode, new_job
 from nephew.shield import my_shield
 
@@ -39,7 +40,7 @@ class Caller:
             try:
                 task = decode(self.huey, found[0])
             except NephewError as error:
-                self.huey.settle(endings.unreadable(found[0], error))
+                self.huey.settle(endings.unrunnable(found[0], error))
                 continue
             task.nephew_claim = found[0]
             if task.eta is not None:
@@ -145,7 +146,7 @@ class _Watch:
     def ended(self) -> None:
         pass
 
-    def noted(self) -> None:
+    def noted(self, job: Running, line: Line) -> None:
         pass
 
     def end_at(self, deadline: float) -> None:

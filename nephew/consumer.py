@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 from huey.consumer import Consumer as HueyConsumer
 from huey.consumer import ConsumerStopped
 
-from nephew import failpoints, logs
+from nephew import death, failpoints, logs
 from nephew.bell import ForkBell, ThreadBell
+from nephew.deadline import Deadline
 from nephew.environments import ENVIRONMENTS
 from nephew.errors import BackendError, ConfigError, SchemaError
 from nephew.keeper import Keeper
 from nephew.loop import WorkerLoop
-from nephew.recovery import Reaper, cause_of
+from nephew.recovery import Reaper
 from nephew.scheduler import Scheduler
 from nephew.stops import spare_children
 from nephew.version import __version__
@@ -54,11 +55,10 @@ class Consumer(HueyConsumer):
         self._loops_in_process = 0
         self._next_heartbeat = 0.0
         self._watcher: Any = None
-        self._drained = False
-        self._stopping = False
-        self._hurry = False
+        self._running = self._stopping = self._drained = self._hurry = False
         #: The scheduler has let everything end, since a newer Nephew has migrated the tables.
         self._outdated = False
+        self._deadline = Deadline(self)
         logs.install(huey.settings)
         huey.start_consuming()
         super().__init__(huey, **options)
@@ -156,6 +156,7 @@ class Consumer(HueyConsumer):
     def start(self) -> None:
         """Prepare the store, give back what dead workers left, then start everything."""
         self._prepare()
+        self._running = True
         self._set_signal_handlers()  # from the first worker on, a signal must not cut off a job
         if not self.environment.forks:
             spare_children()
@@ -177,7 +178,6 @@ class Consumer(HueyConsumer):
             try:
                 self.huey.prepare_store()
                 Reaper(self.huey).reap()
-                self.huey.unpark_known()
                 break
             except BackendError as error:
                 log.warning("The store cannot be reached (%s); trying again in 1 s.", error)
@@ -194,7 +194,7 @@ class Consumer(HueyConsumer):
         try:
             self._wait()
         except KeyboardInterrupt:
-            self._signum = signal.SIGINT
+            self._signum, self._restart = signal.SIGINT, False
         if self._signum is not None:
             log.info("Received %s", signal.Signals(self._signum).name)
             for again in (signal.SIGINT, signal.SIGTERM):
@@ -298,7 +298,7 @@ class Consumer(HueyConsumer):
         self.worker_threads[index] = (loop, process)
 
     def _bury(self, loop: WorkerLoop, process: Any, charged: bool = True) -> None:
-        cause = cause_of(process.exitcode)
+        cause = death.of_child(process.exitcode, process.peak_memory)
         try:
             Reaper(self.huey).bury(loop.incarnation, cause, charged)
         except BackendError as error:
@@ -312,7 +312,11 @@ class Consumer(HueyConsumer):
 
     # -- the end ------------------------------------------------------------------------------------
     def _handle_signal(self, signum: int, frame: Any) -> None:
+        if self._stopping and self._signal_actions[signum][0]:
+            return  # who was told to end does not start anew
         super()._handle_signal(signum, frame)
+        if self._running:
+            self._deadline.set(self._drain_seconds())
         self._wake()
         for again in (signal.SIGINT, signal.SIGTERM):
             signal.signal(again, signal.default_int_handler)  # a second signal: at once
@@ -349,6 +353,7 @@ class Consumer(HueyConsumer):
             )
             self._interrupt_workers()
         self._sign_off()
+        self._deadline.call_off()
 
     def _drain_seconds(self) -> float:
         return float(self.huey.settings.drain if self.shutdown_timeout is None else self.shutdown_timeout)
@@ -371,20 +376,22 @@ class Consumer(HueyConsumer):
             alive[0].join(min(left, 0.02))
 
     def _interrupt_workers(self) -> None:
-        self.huey.interrupting = True
-        processes = [process for _, process in self.worker_threads]
+        self.stop_running()
         if self.environment.forks:
-            self.environment.interrupt_workers(processes)
             for loop, process in self.worker_threads:
                 self._bury(loop, process, charged=False)
-            if self.scheduler.is_alive():
-                self.scheduler.kill()
-                self.scheduler.join()
-        else:
-            self.environment.interrupt_workers([p for p in processes if self.environment.is_alive(p)])
-            if self.worker is not None:
-                self.worker.break_off(list(self.worker.lanes))
-                self.worker.give_back_all()
+        elif self.worker is not None:
+            self.worker.give_back_all()
+
+    def stop_running(self) -> None:
+        """Interrupt all code of jobs."""
+        self.huey.interrupting = True
+        self.environment.interrupt_workers([p for _, p in self.worker_threads if self.environment.is_alive(p)])
+        if self.environment.forks:
+            self.scheduler.kill()
+            self.scheduler.join()
+        elif self.worker is not None:
+            self.worker.break_off(list(self.worker.lanes))
 
     def _sign_off(self) -> None:
         """Take this process's own registration back, and everything that it holds open."""

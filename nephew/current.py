@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from nephew.backends.records import Transaction
 from nephew.errors import JobCancelled, NephewError
-from nephew.journal import Journal, said_by
+from nephew.journal import Journal, Line, said_by
 from nephew.redaction import hidden
 
 
@@ -20,8 +20,8 @@ class Watch(Protocol):
     def report(self, fraction: float, message: str | None) -> None:
         """The function says how far it is."""
 
-    def noted(self) -> None:
-        """The function has logged something."""
+    def noted(self, job: Running, line: Line) -> None:
+        """The function of this job has logged a line."""
 
     def begin_once(self) -> bool:
         """Write down that the job is begun and must not be begun again; False when its claim was lost."""
@@ -164,9 +164,9 @@ class Running:
             return
         if self.log is None:
             self.log = Journal(self.attempt, self.log_lines)
-        self.log.add(record.created, record.levelname, record.name, said_by(record))
+        line = self.log.add(record.created, record.levelname, record.name, said_by(record))
         if self._watch is not None:
-            self._watch.noted()
+            self._watch.noted(self, line)
 
     def raise_if_cancelled(self) -> None:
         """End here if somebody has cancelled the job; for code that nothing else can interrupt. Cheap.

@@ -17,8 +17,9 @@ from huey.exceptions import (
 from huey.utils import SKIPPED, Error
 
 from nephew import fingerprint
+from nephew.arguments import is_refusal, misfit
 from nephew.backends.records import Claimed, NewJob, Outcome, Settled
-from nephew.errors import EncodeError, JobCancelled, NephewError, WorkerCrashed
+from nephew.errors import EncodeError, JobCancelled, NephewError, UnfitArguments, WorkerCrashed
 from nephew.followups import (
     KEPT_OUT,
     News,
@@ -79,6 +80,8 @@ def finish(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished
             task.retries = 0  # running it again would not make the value storable
             ran = ran._replace(error=error)
     assert ran.error is not None
+    if not huey.immediate and is_refusal(task, ran.error) and (reason := misfit(task)):
+        return unrunnable(claimed, UnfitArguments(reason))  # in immediate mode there is no other consumer
     if isinstance(ran.error, JobCancelled):
         return _cancelled(huey, claimed, task, ran, ran.error)
     try:
@@ -131,8 +134,8 @@ def parked(claimed: Claimed, reason: str) -> Outcome:
     return Outcome(claimed.seq, claimed.id, claimed.claim, State.PARKED, reason=reason, task=claimed.task)
 
 
-def unreadable(claimed: Claimed, error: NephewError) -> Finished:
-    """A job that could not be decoded here; it is parked."""
+def unrunnable(claimed: Claimed, error: NephewError) -> Finished:
+    """A job that cannot be decoded here, or not be called; it is parked."""
     log.warning("Job %s is parked: %s", claimed.id, error, extra=claim_extra(claimed))
     return Finished(parked(claimed, f"{type(error).__name__}: {error}"))
 

@@ -6,7 +6,11 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import time
+from collections.abc import Callable
+from multiprocessing import popen_fork
+from multiprocessing.context import ForkProcess
 from typing import Any
 
 from huey.consumer import ForkSafeFlag, GreenletEnvironment, ProcessEnvironment, ThreadEnvironment
@@ -25,6 +29,8 @@ log = logging.getLogger("huey.nephew.environments")
 
 #: Seconds between the end of the drain and SIGKILL, for `finally` blocks of the interrupted jobs.
 LAST_CALL = 1.0
+#: Bytes of the unit that the kernel counts peak memory in.
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Threads(ThreadEnvironment):
@@ -50,6 +56,36 @@ class Greenlets(GreenletEnvironment):
             )
 
 
+class _Child(popen_fork.Popen):
+    """A child whose peak memory (bytes) is asked for together with its end; afterwards nobody could tell it."""
+
+    peak_memory: int | None = None
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        """Its exit code once it has ended; None before."""
+        if self.returncode is None:
+            try:
+                pid, status, usage = os.wait4(self.pid, flag)
+            except ChildProcessError:  # somebody else was told of its end: gevent, where it patches `os`
+                return super().poll(flag)
+            if pid == self.pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+                self.peak_memory = usage.ru_maxrss * RSS_UNIT
+        return self.returncode
+
+
+class WorkerProcess(ForkProcess):
+    """A process that tells how much memory it had."""
+
+    _Popen = staticmethod(_Child)
+    _popen: _Child | None
+
+    @property
+    def peak_memory(self) -> int | None:
+        """The most memory (resident, in bytes) that it ever had; None: that is not known, or it has not ended."""
+        return None if self._popen is None else self._popen.peak_memory
+
+
 class Processes(ProcessEnvironment):
     """Workers that are forked from this process and end with it."""
 
@@ -59,6 +95,10 @@ class Processes(ProcessEnvironment):
         super().__init__(*signals)
         self.lifeline = Lifeline()
         self.interrupting = ForkSafeFlag()
+
+    def create_process(self, runnable: Callable[[], None], name: str) -> WorkerProcess:
+        """A process that is not started yet."""
+        return WorkerProcess(target=runnable, name=name, daemon=True)
 
     def init_child(self, process: Any) -> None:
         """Leave SIGTERM and SIGINT to the consumer: a process group gets them all at once.

@@ -25,6 +25,10 @@ class UnknownTask(NephewError):
     """A stored job names a task that this process has not registered; the job is parked."""
 
 
+class UnfitArguments(NephewError):
+    """A stored job has arguments that its task's function does not take here; the job is parked."""
+
+
 class BackendError(NephewError):
     """The place where jobs are kept could not be reached or refused a write; the step may be repeated."""
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nephew.backends.records import EventBatch, EventRow
+from nephew.backends.events import EventBatch, EventRow
 from nephew.errors import BackendError, EventsLost, NephewError
 from nephew.job import State
 from nephew.waitingroom import LONGEST, Visit

@@ -61,7 +61,7 @@ class Expiry:
         try:
             task = decode(self.huey, claimed)
         except NephewError as error:
-            return endings.unreadable(claimed, error)  # who can read it ends it with its pipeline
+            return endings.unrunnable(claimed, error)  # who can read it ends it with its pipeline
         log.info("Task %s expired while it was waiting.", task, extra=claim_extra(claimed))
         reason = f"expired at {clock.aware(claimed.expires_at):%Y-%m-%d %H:%M:%S} UTC"
         try:

@@ -9,7 +9,8 @@ that folder that is called like a place arms it, for whoever comes there first a
 
 Places: `registered`, `claimed`, `before-run`, `mid-run` (inside a function, which has to call `reach` itself),
 `after-run`, `begun-once`, `before-settle`, `before-requeue` (a settle that lets a job wait again),
-`settled-unacknowledged`, `before-retire`, `enqueued`, `promoted`, `tick-written`, `before-reap`, `reaped`.
+`settled-unacknowledged`, `before-retire`, `enqueued`, `promoted`, `before-tick`, `tick-written`, `before-reap`,
+`reaped`.
 """
 
 from __future__ import annotations

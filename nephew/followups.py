@@ -93,7 +93,7 @@ def chord_mark(huey: Nephew, config: Any, value: Any, encoded: bytes | None = No
     family = {"parent": config.cid, "relation": Relation.CHORD}
     callback = _copy_of(config.callback)
     job = huey.intake.following(callback, chord=config.cid, follows=True, **family)
-    never = None if job else _never(huey, callback, callback)._replace(reason=KEPT_OUT, **family)
+    never = None if job else _never(huey, callback, callback)._replace(reason=KEPT_OUT, chord=config.cid, **family)
     return ChordMark(config.cid, config.idx, config.size, data, job, never)
 
 

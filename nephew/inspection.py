@@ -42,6 +42,7 @@ class TaskInfo(NamedTuple):
     :ivar name: the name that its jobs are stored with.
     :ivar schedule: what makes it due by itself; None: only calls do.
     :ivar takes_job: whether its function is given the job as the keyword `task` (Huey's `context=True`).
+    :ivar aliases: the names that its jobs were stored with before, the latest first.
     :ivar new_call: makes a call of it, to be enqueued, from positional and keyword arguments.
     """
 
@@ -51,6 +52,7 @@ class TaskInfo(NamedTuple):
     schedule: object | None
     function: Callable[..., Any]
     takes_job: bool
+    aliases: tuple[str, ...]
     new_call: Callable[..., Any]
 
 
@@ -127,11 +129,11 @@ class Inspection:
 
     def tasks(self) -> list[str]:
         """The names of the registered tasks."""
-        return sorted(self._huey._registry._registry)
+        return sorted(self._huey._registry.tasks())
 
     def catalogue(self) -> list[TaskInfo]:
         """The registered tasks with what is known of them, by name."""
-        return [_task_info(name, made) for name, made in sorted(self._huey._registry._registry.items())]
+        return [_task_info(name, made) for name, made in sorted(self._huey._registry.tasks().items())]
 
     @property
     def place(self) -> str:
@@ -166,4 +168,5 @@ def _task_info(name: str, made: Any) -> TaskInfo:
     options = getattr(made, "nephew_options", TaskOptions())
     function = getattr(made, "nephew_function", made.execute)
     schedule = getattr(made, "nephew_schedule", None)
-    return TaskInfo(name, options.queue, made.default_retries or 0, schedule, function, bool(made.context), made)
+    retries, takes_job = made.default_retries or 0, bool(made.context)
+    return TaskInfo(name, options.queue, retries, schedule, function, takes_job, options.aliases, made)

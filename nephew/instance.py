@@ -31,6 +31,7 @@ from nephew.middleware import parsed
 from nephew.opening import beside_caller, open_backend, open_store
 from nephew.operations import Operations
 from nephew.options import Given
+from nephew.registry import Registry
 from nephew.result import Result
 from nephew.schedules import Schedule, as_schedule
 from nephew.settings import InstanceOptions, Settings
@@ -107,6 +108,7 @@ class Nephew(Operations, Listening, Membership, Huey):
         self.listen()
         hueys.setdefault("serializer", Codec())
         super().__init__(name, **hueys)
+        self._registry = Registry()
         if not _is_not_yet_said(database):
             self._backend_for(self._in_memory())
 
@@ -185,7 +187,7 @@ class Nephew(Operations, Listening, Membership, Huey):
         """Store a job (or a group or chord of them) and return its handle.
 
         :raises EncodeError: when an argument cannot be stored.
-        :raises BackendError: when the store cannot be reached; then nothing was enqueued.
+        :raises BackendError: when the store cannot be reached. If only its answer was lost, it is stored all the same.
         """
         if isinstance(task, group):
             return self.enqueue_many(task.tasks)
@@ -210,6 +212,10 @@ class Nephew(Operations, Listening, Membership, Huey):
             task = task.on_complete
         return results
 
+    def _enqueue_chord(self, whole: Any) -> Any:
+        with self.intake.together():  # of a chord that is half there, the callback would never come
+            return super()._enqueue_chord(whole)
+
     def _enqueue_chord_member(self, task: Any, config: Any) -> Any:
         found = super()._enqueue_chord_member(task, config)
         return Result(self, found.task)
@@ -230,6 +236,16 @@ class Nephew(Operations, Listening, Membership, Huey):
         """The periodic tasks' names and schedules."""
         periodic = self._registry._periodic_tasks
         return [(self._registry.task_to_string(task), task.nephew_schedule) for task in periodic]
+
+    def revoke_all(self, task_class: Any, *when: Any, **how: Any) -> None:
+        """Revoke the jobs of a task, also those that were stored under its former names; arguments as Huey's."""
+        for each in self._registry.all_names(task_class):
+            super().revoke_all(each, *when, **how)
+
+    def restore_all(self, task_class: Any) -> bool:
+        """Take that back; False when they were not revoked."""
+        restored = [super(Nephew, self).restore_all(each) for each in self._registry.all_names(task_class)]
+        return any(restored)
 
     # -- running by hand ----------------------------------------------------------------------------
     @property

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from huey import signals as S
@@ -34,9 +36,28 @@ class Intake:
     def __init__(self, huey: Nephew) -> None:
         self._huey = huey
         self._is_wrapped = any(type(layer).enqueue is not Middleware.enqueue for layer in huey.middleware)
+        self._together: ContextVar[list[HueyTask] | None] = ContextVar("nephew_together", default=None)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Keep the calls that are made here until the end, and store them in one step, all or none."""
+        if self._together.get() is not None:
+            yield
+            return
+        calls: list[HueyTask] = []
+        token = self._together.set(calls)
+        try:
+            yield
+        finally:
+            self._together.reset(token)
+        self.many(calls)
 
     def one(self, task: HueyTask) -> Any:
         """Store a call; its handle, or what the middleware made of it."""
+        kept = self._together.get()
+        if kept is not None:
+            kept.append(task)
+            return None
         self._make_ready(task)
         if not self._is_wrapped:
             return self._write_one(task, new_job(self._huey, task))
@@ -63,8 +84,13 @@ class Intake:
             self._make_ready(task)
         if not self._is_wrapped:
             return self._write(tasks, [new_job(self._huey, task) for task in tasks])
-        passed = [pair for task in tasks for pair in self._passed(task, {})]
-        return self._write([task for task, _ in passed], [job for _, job in passed])
+        each = [self._passed(task, {}) for task in tasks]
+        passed = [pair for pairs in each for pair in pairs]
+        handles = self._write([task for task, _ in passed], [job for _, job in passed])
+        for task, pairs in zip(tasks, each, strict=True):
+            if not pairs and chord_callback(task) is not None:
+                self._skip(task)
+        return handles
 
     def again(self, task: HueyTask, job_id: str) -> Result[Any]:
         """Store the call of a job once more; the new job's handle."""
@@ -96,7 +122,7 @@ class Intake:
         huey = self._huey
         task = huey._registry.string_to_task(name)()
         job = self.following(task, parent=name, relation=Relation.SCHEDULE)
-        written = job is not None and huey.backend.tick(name, due.timestamp(), job)
+        written = job is not None and huey.backend.tick(huey._registry.first_name(name), due.timestamp(), job)
         if written:
             huey._emit(S.SIGNAL_ENQUEUED, task)
         return written

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nephew.death import Death
+
 
 class State(StrEnum):
     """Where a job is in its life; `docs/lifecycle.md` says who moves it on."""
@@ -21,7 +23,7 @@ class State(StrEnum):
     FAILED = "failed"  #: its function raised and no retry is left, or it killed its worker too often
     CANCELLED = "cancelled"  #: revoked or cancelled before its end, or its predecessor failed
     EXPIRED = "expired"  #: not begun before its `expires`
-    PARKED = "parked"  #: kept, not runnable now: an unknown task or undecodable bytes
+    PARKED = "parked"  #: kept, not runnable now: an unknown task, unfit arguments or undecodable bytes
 
 
 WAITING = frozenset({State.SCHEDULED, State.QUEUED, State.RETRYING})
@@ -35,7 +37,7 @@ _SETTLED = frozenset({State.RETRYING, State.SUCCEEDED, State.FAILED, State.CANCE
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.SCHEDULED: _SETTLED | {State.QUEUED, State.PARKED},
     State.QUEUED: _SETTLED | {State.SCHEDULED, State.RUNNING, State.PARKED},
-    State.RUNNING: _SETTLED - {State.EXPIRED} | {State.QUEUED},
+    State.RUNNING: _SETTLED - {State.EXPIRED} | {State.QUEUED, State.PARKED},
     State.RETRYING: _SETTLED - {State.RETRYING} | {State.QUEUED, State.SCHEDULED, State.PARKED},
     State.SUCCEEDED: frozenset({State.QUEUED, State.SCHEDULED}),
     State.FAILED: frozenset({State.QUEUED, State.SCHEDULED}),
@@ -68,8 +70,9 @@ class Progress:
 class Attempt:
     """One run that reached the function, or a crash of the worker in the middle of one.
 
-    :ivar outcome: `succeeded`, `failed`, `timed out`, `interrupted`, `crashed` or `running`.
+    :ivar outcome: `succeeded`, `failed`, `timed out`, `cancelled`, `crashed`, `lost` or `running`.
     :ivar worker: where it ran: host, process id and thread.
+    :ivar death: how its worker ended, if that is what ended it.
     """
 
     number: int
@@ -79,6 +82,7 @@ class Attempt:
     outcome: str
     error: str | None = None
     traceback: str | None = None
+    death: Death | None = None
 
     @property
     def duration(self) -> float | None:

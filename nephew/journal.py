@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
+from typing import NamedTuple
 
 from nephew.backends.records import LogLines
 from nephew.codec.exceptions import text
@@ -13,6 +14,16 @@ from nephew.codec.exceptions import text
 LONGEST = 2000
 
 _formatter = logging.Formatter()
+
+
+class Line(NamedTuple):
+    """A line of an attempt: the how manyth it is, counted from 1, and when it was logged, in epoch seconds."""
+
+    number: int
+    moment: float
+    level: str
+    logger: str
+    text: str
 
 
 class Journal:
@@ -31,14 +42,16 @@ class Journal:
         self._noted = 0
         self.dirty = False
 
-    def add(self, moment: float, level: str, logger: str, text: str) -> None:
-        """Write a line.
+    def add(self, moment: float, level: str, logger: str, text: str) -> Line:
+        """Write a line, which is returned as it is kept.
 
         :param moment: in epoch seconds.
         """
-        self._lines.append((moment, level, logger, _cut(text)))
+        text = _cut(text)
+        self._lines.append((moment, level, logger, text))
         self._noted += 1
         self.dirty = True
+        return Line(self._noted, moment, level, logger, text)
 
     def lines(self) -> LogLines:
         """What is kept by now, for the store."""

@@ -15,6 +15,8 @@ from nephew.current import Running
 from nephew.endings import Finished
 from nephew.errors import BackendError, NephewError, NotBegun, ShutDown
 from nephew.job import State
+from nephew.journal import Line
+from nephew.lastwords import LastWords
 from nephew.ledger import Entry
 from nephew.message import decode, options_of
 from nephew.prefetch import Prefetch
@@ -67,6 +69,7 @@ class Lane:
         self.progress: tuple[float, str | None] | None = None
         self.progress_written = 0.0
         self.log_written = 0.0
+        self._last_words = LastWords(lambda words: worker.presence.keep(self.slot, words))
         self.progress_dirty = False
         self._token: int | None = None
         #: The claim that its hand is from.
@@ -144,7 +147,7 @@ class Lane:
         try:
             task = decode(self.huey, claimed)
         except NephewError as error:
-            self._settle(endings.unreadable(claimed, error))
+            self._settle(endings.unrunnable(claimed, error))
             return
         try:
             finished = execution.perform(self.huey, claimed, task, timestamp, self)
@@ -245,10 +248,18 @@ class Lane:
     def report(self, fraction: float, message: str | None) -> None:
         """Progress from inside the function; written by the keeper."""
         self.progress, self.progress_dirty = (fraction, message), True
-        self.noted()
+        self._call_keeper()
 
-    def noted(self) -> None:
-        """The function has said something that the keeper passes on."""
+    def noted(self, job: Running, line: Line) -> None:
+        """A line from inside the function; written by the keeper, and at once to where it outlives this process."""
+        claimed = self.running
+        if claimed is not None and job is self.job:
+            with my_shield():
+                self._last_words.add(claimed.seq, claimed.claim, job.attempt, line)
+        self._call_keeper()
+
+    def _call_keeper(self) -> None:
+        """There is something to pass on."""
         if self.keeper is not None:
             with my_shield():  # what stops the function must not leave the keeper's lock taken
                 self.keeper.wake()

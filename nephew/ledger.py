@@ -61,7 +61,7 @@ class Ledger:
         """Take a finished job in; it will be settled by the next flush, unless it is already."""
         entry = Entry(finished)
         if finished.reply is not None:
-            self._close(entry, bool(finished.reply.lost), finished.reply.enqueued)
+            self._close(entry, finished.reply)
             return entry
         with self._adding:
             if self._oldest is None:
@@ -101,15 +101,15 @@ class Ledger:
         firsts: dict[tuple[int, int], Entry] = {}
         for entry in batch:  # a claim ends once, however many ends it is given
             if not entry.settled:
-                firsts.setdefault((entry.finished.outcome.seq, entry.finished.outcome.claim), entry)
+                firsts.setdefault(_claim_of(entry), entry)
         reply = self._settle([entry.finished.outcome for entry in firsts.values()])
         for key, first in firsts.items():
             if key not in reply.stopped:
-                self._close(first, key in reply.lost, reply.enqueued)
+                self._close(first, reply)
         stopped = [firsts[key] for key in reply.stopped]
         for entry in batch:
             if not entry.settled and entry not in stopped:
-                self._close(entry, True, ())
+                self._close(entry, Settled({_claim_of(entry): None}, ()))
         for key in reply.stopped:
             firsts[key].finished = self._overruled(firsts[key].finished, reply.stopped[key])
         if stopped:
@@ -134,14 +134,21 @@ class Ledger:
                 self._oldest = time.monotonic() if self._pending else None
         return self._batch
 
-    def _close(self, entry: Entry, lost: bool, enqueued: tuple[str, ...]) -> None:
+    def _close(self, entry: Entry, reply: Settled) -> None:
         outcome = entry.finished.outcome
-        entry.lost, entry.enqueued, entry.settled = lost, enqueued, True
-        if lost:
+        key = _claim_of(entry)
+        entry.lost, entry.enqueued, entry.settled = key in reply.lost, reply.enqueued, True
+        if entry.lost:
+            holder = reply.lost[key]
             log.warning(
-                "Job %s ended as %s, but its claim %d had been taken over: that end is dropped, "
+                "Job %s ended as %s, but its claim %d had been taken over %s: that end is dropped, "
                 "the run that replaced it stands.",
                 outcome.id,
                 outcome.state,
                 outcome.claim,
+                "and given up" if holder is None else f"by claim {holder.claim} of worker {holder.worker}",
             )
+
+
+def _claim_of(entry: Entry) -> tuple[int, int]:
+    return entry.finished.outcome.seq, entry.finished.outcome.claim

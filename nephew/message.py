@@ -141,20 +141,25 @@ def check_size(huey: Nephew, payload: bytes, what: str) -> None:
     log.warning("%s take %s bytes; a name of data that is stored elsewhere is faster.", what, f"{size:,}")
 
 
-def decode(huey: Nephew, claimed: Claimed) -> HueyTask:
-    """The call that a claim holds.
+def call_in(huey: Nephew, payload: bytes) -> HueyTask:
+    """The call that stored bytes are.
 
     :raises UnknownTask: when no task of that name is registered here.
     :raises DecodeError: when the bytes are not a call.
     """
     try:
-        task = huey.deserialize_task(claimed.payload)
+        return huey.deserialize_task(payload)
     except NephewError:
         raise
     except HueyException as error:
         raise UnknownTask(str(error)) from error
     except Exception as error:
         raise DecodeError(f"these bytes are not a job: {error!r}") from error
+
+
+def decode(huey: Nephew, claimed: Claimed) -> HueyTask:
+    """The call that a claim holds, with what became of it since it was stored; raises what `call_in` does."""
+    task = call_in(huey, claimed.payload)
     if claimed.expires_at is not None:  # it may have been changed while it waited
         never = claimed.expires_at == float("inf")
         task.expires_resolved = None if never else clock.to_naive(claimed.expires_at, huey.utc)
@@ -164,7 +169,7 @@ def decode(huey: Nephew, claimed: Claimed) -> HueyTask:
 
 
 def _unique_key(huey: Nephew, task: HueyTask, options: TaskOptions) -> str:
-    name = task_name(huey, task)
+    name = (task_name(huey, task), *options.aliases)[-1]  # consumers of all versions agree on the first
     if callable(options.unique):
         key = repr(options.unique(*task.args, **task.kwargs))
         secrets = redaction.secrets_of(task)

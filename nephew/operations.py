@@ -122,7 +122,7 @@ class Operations:
         :returns: False when it is waiting or running, another job has taken its unique key, it is the callback
             of a chord and has succeeded, or there is none.
         """
-        return bool(self.backend.unpark(ids=[job_id])) or self.history.requeue(job_id)
+        return bool(self.backend.unpark([job_id])) or self.history.requeue(job_id)
 
     def rerun(self, job_id: str) -> Result[Any]:
         """Enqueue a job's call once more, as a new job; the old one stays as it is.
@@ -200,15 +200,14 @@ class Operations:
         there = cast("History", history).prune(Pruner(huey, keep, self.store), dry_run)
         return {state: count + there.get(state, 0) for state, count in found.items()}
 
-    def unpark_known(self, reason: str = "") -> int:
-        """Put parked jobs whose task is registered here back into the queue; how many.
+    def unpark_known(self) -> int:
+        """Put the parked jobs that can run here back into the queue; how many."""
+        from nephew.parking import Parking
 
-        :param reason: only those whose reason begins with this.
-        """
-        count = self.backend.unpark(tasks=list(self._registry._registry), reason=reason)
-        if count:
-            log.info("%d parked jobs can run here and are back in the queue.", count)
-        return count
+        parking = Parking(cast("Nephew", self))
+        while parking.step():
+            pass
+        return parking.released
 
     def max_crashes(self, task: str) -> int:
         """How often jobs of a task may take their worker down."""

@@ -59,6 +59,7 @@ class Given(TypedDict, total=False):
     transactional: bool
     tags: str | Sequence[str] | Callable[..., Any]
     redact: str | Sequence[str]
+    aliases: str | Sequence[str]
     attrs: dict[str, Any]
 
 
@@ -88,6 +89,7 @@ class TaskOptions:
     :ivar transactional: whether what the function writes and the job's end are committed together.
     :ivar tags: words by which its jobs are found, or a function of the call's arguments that returns them.
     :ivar redact: the arguments whose values are not shown anywhere.
+    :ivar aliases: the stored names that its jobs had before it was renamed, the latest first.
     :ivar attrs: free attributes for Huey's task class.
     :ivar all: every option of the task by its name: these, Huey's, and those that middleware owns.
     """
@@ -102,6 +104,7 @@ class TaskOptions:
     transactional: bool = False
     tags: tuple[str, ...] | Callable[..., Any] = ()
     redact: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     attrs: dict[str, Any] = field(default_factory=dict)
     all: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -128,6 +131,8 @@ class TaskOptions:
             values["tags"] = as_tags(task, values["tags"])
         if "redact" in values:
             values["redact"] = _argument_names(task, values["redact"])
+        if "aliases" in values:
+            values["aliases"] = _stored_names(task, values["aliases"])
         options = cls(**values)
         options._check(task)
         settled = {name: getattr(options, name) for name in own} | dict(hueys)
@@ -198,6 +203,16 @@ def _argument_names(task: str, given: Any) -> tuple[str, ...]:
     if not all(isinstance(name, str) and name.isidentifier() for name in names):
         raise ConfigError(f"task {task}: expected redact to be names of arguments, got {given!r}")
     return names
+
+
+def _stored_names(task: str, given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else (None,)
+    if not all(isinstance(name, str) and all(name.strip().rpartition(".")) for name in names):
+        raise ConfigError(
+            f"task {task}: expected aliases to be former names of the task with their modules, the latest first, such"
+            f" as 'tasks.mail.send', got {given!r}"
+        )
+    return tuple(dict.fromkeys(names))
 
 
 def known() -> frozenset[str]:

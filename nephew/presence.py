@@ -2,7 +2,8 @@
 
 The lock says "alive": the kernel frees it when the process is gone, also after SIGKILL, and keeps it while
 the process is stopped or inside a long C call. The slots say what was running when it died; they are mapped
-into memory, so that noting a job costs no system call, and outlive the process in the page cache.
+into memory, so that noting a job costs no system call, and outlive the process in the page cache. Behind each
+is room for what its job logged last.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from nephew.errors import BackendError
@@ -25,6 +26,13 @@ except ImportError:  # not a Unix system: heartbeats are all there is
 _HEADER = 64
 _SLOT = struct.Struct("<qqd")
 _EMPTY = _SLOT.pack(0, 0, 0.0)
+
+#: From one slot to the next (bytes), and how many of them are for words.
+_STRIDE = 4096
+ROOM = _STRIDE - _SLOT.size
+
+#: Seconds that a file of the dead is kept at least, for whoever knows its worker.
+FORGOTTEN_AFTER = 86400.0
 
 #: Where in /proc/<pid>/stat, after the name, a process's start is found (clock ticks since boot).
 _STARTED = 19
@@ -44,7 +52,7 @@ class Presence:
         :raises BackendError: when there is no room for it or the folder cannot be written.
         """
         self.path = os.path.join(folder, incarnation) if supported else ""
-        self._map: mmap.mmap | bytearray = bytearray(_HEADER + slots * _SLOT.size)
+        self._map: mmap.mmap | bytearray = bytearray(_HEADER + slots * _STRIDE)
         #: Called when a job begins.
         self.listener: Callable[[], None] | None = None
         if supported:
@@ -58,7 +66,7 @@ class Presence:
 
     def _create(self, folder: str, incarnation: str, slots: int) -> int:
         os.makedirs(folder, exist_ok=True)
-        size = _HEADER + slots * _SLOT.size
+        size = _HEADER + slots * _STRIDE
         descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o660)
         try:
             # Room is taken now: a mapped page that finds the disk full later is a SIGBUS.
@@ -75,19 +83,24 @@ class Presence:
 
     def began(self, slot: int, seq: int, claim: int, since: float) -> None:
         """Note that a job is running in this slot."""
-        _SLOT.pack_into(self._map, _HEADER + slot * _SLOT.size, seq, claim, since)
+        _SLOT.pack_into(self._map, _HEADER + slot * _STRIDE, seq, claim, since)
         if self.listener is not None:
             self.listener()
 
     def ended(self, slot: int) -> None:
         """Note that nothing is running in this slot."""
-        start = _HEADER + slot * _SLOT.size
+        start = _HEADER + slot * _STRIDE
         self._map[start : start + _SLOT.size] = _EMPTY
 
     def is_busy(self, slot: int) -> bool:
         """Whether a job is running in this slot."""
-        start = _HEADER + slot * _SLOT.size
+        start = _HEADER + slot * _STRIDE
         return self._map[start : start + _SLOT.size] != _EMPTY
+
+    def keep(self, slot: int, words: bytes) -> None:
+        """Keep what the job in this slot says, at most `ROOM` bytes, in the place of what it said before."""
+        start = _HEADER + slot * _STRIDE + _SLOT.size
+        self._map[start : start + len(words)] = words
 
     def remove(self) -> None:
         """Take the file away; the worker ends in peace."""
@@ -109,10 +122,12 @@ class Found(NamedTuple):
 
     :ivar alive: True, False, or None when there is no file to tell by.
     :ivar running: what a dead worker was running: `(seq, claim)` and since when; None: not known.
+    :ivar words: what was kept of what these jobs said.
     """
 
     alive: bool | None
     running: dict[tuple[int, int], float] | None = None
+    words: tuple[bytes, ...] = ()
 
 
 def look(path: str, incarnation: str) -> Found:
@@ -134,16 +149,20 @@ def look(path: str, incarnation: str) -> Found:
     else:
         content = os.read(descriptor, os.fstat(descriptor).st_size)
         known = content[:_HEADER].rstrip(b"\0") == incarnation.encode()
-        return Found(False, dict(_slots(content)) if known else None)
+        return _left(content) if known else Found(False)
     finally:
         os.close(descriptor)
 
 
-def _slots(content: bytes) -> Iterable[tuple[tuple[int, int], float]]:
-    usable = len(content) - (len(content) - _HEADER) % _SLOT.size
-    for seq, claim, since in _SLOT.iter_unpack(content[_HEADER:usable]):
+def _left(content: bytes) -> Found:
+    running: dict[tuple[int, int], float] = {}
+    words = []
+    for start in range(_HEADER, len(content) - _SLOT.size + 1, _STRIDE):
+        seq, claim, since = _SLOT.unpack_from(content, start)
         if claim:
-            yield (seq, claim), since
+            running[seq, claim] = since
+            words.append(content[start + _SLOT.size : start + _STRIDE])
+    return Found(False, running, tuple(words))
 
 
 def discard(path: str) -> None:
@@ -153,6 +172,22 @@ def discard(path: str) -> None:
             os.unlink(path)
         except FileNotFoundError:
             pass  # another consumer was faster
+
+
+def sweep(folder: str) -> None:
+    """Take away the files of which nobody has known for a day.
+
+    Who is killed before he has registered leaves one, and so does a reaper that is killed before it has taken it away.
+    """
+    if not os.path.isdir(folder):
+        return
+    for entry in os.scandir(folder):
+        try:
+            forgotten = time.time() - entry.stat().st_mtime > FORGOTTEN_AFTER
+        except FileNotFoundError:
+            continue
+        if forgotten and look(entry.path, entry.name).running is not None:  # it is a dead worker's, and no other file
+            discard(entry.path)
 
 
 def forget_inherited() -> None:

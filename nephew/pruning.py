@@ -55,6 +55,8 @@ class Pruner:
         self._backend = where or huey.backend
         self._keep = policy(huey) if keep is None else _checked(keep)
         self._tidies = keep is None
+        #: How often (seconds) it looks for data, ticks and results on Redis whose time is over.
+        self.tidies_every = min([HOURLY, *map(self._rest, self._keep)])
         self._next_tidy = 0.0
         #: By state, where the walk goes on, and when one begins anew.
         self._fronts = dict.fromkeys(self._keep, 0)
@@ -98,7 +100,7 @@ class Pruner:
         if self._tidies and time.monotonic() >= self._next_tidy:
             while self._backend.tidy():
                 yield
-            self._next_tidy = time.monotonic() + HOURLY
+            self._next_tidy = time.monotonic() + self.tidies_every
         if any(deleted.values()):
             log.info("%s jobs that are not kept any longer were deleted.", f"{sum(deleted.values()):,}")
 
@@ -106,9 +108,13 @@ class Pruner:
         now = time.monotonic()
         if now < self._next_whole[state]:
             return self._fronts[state]
-        seconds = self._keep[state].seconds
-        self._next_whole[state] = now + (HOURLY if seconds is None else min(max(seconds / 8, OFTEN), SELDOM))
+        self._next_whole[state] = now + self._rest(state)
         return 0
+
+    def _rest(self, state: State) -> float:
+        """How long (seconds) what a walk has passed by may stay: the longer its state is kept, the longer."""
+        seconds = self._keep[state].seconds
+        return HOURLY if seconds is None else min(max(seconds / 8, OFTEN), SELDOM)
 
     def _walk(self, state: State, after: int | None) -> Looks:
         keep = self._keep[state]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from huey.utils import Error
 
-from nephew import clock
+from nephew import clock, death
 from nephew.backends.records import AttemptRow, LogLines, Row
 from nephew.job import Attempt, AttemptLog, Job, LogLine, Progress, Relation, State
 from nephew.options import tags_from
@@ -17,6 +17,10 @@ from nephew.redaction import concealed, places_of
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
+
+
+#: The outcomes of attempts whose worker ended.
+_ENDED_BY_DEATH = ("crashed", "lost")
 
 
 class Family(NamedTuple):
@@ -114,6 +118,7 @@ def _attempt(row: AttemptRow) -> Attempt:
         row.outcome,
         row.error,
         row.traceback,
+        death.told_in(row.error) if row.outcome in _ENDED_BY_DEATH else None,
     )
 
 

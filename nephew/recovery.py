@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from huey.api import Task as HueyTask
 from huey.utils import Error
 
-from nephew import endings, failpoints, fingerprint, presence
+from nephew import death, endings, failpoints, fingerprint, lastwords, presence
 from nephew.backends.records import Claimed, Died, WorkerRecord
 from nephew.endings import Finished
 from nephew.errors import NephewError
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("huey.nephew.recovery")
 
+
+#: The claims that a worker was running when it died, and since when.
+Evidence = dict[tuple[int, int], float]
 
 #: A process is no younger than its registration, but for as much (seconds) as two clocks differ.
 TOLERANCE = 2.0
@@ -51,6 +53,7 @@ class Reaper:
             heir = self.huey.worker
             for claimed in self.huey.backend.take_over(heir.number, heir.next_claim()):
                 self._end(claimed, "it is gone")
+        presence.sweep(self.huey.settings.run_dir or self.huey.backend.run_dir())
         return len(dead)
 
     def bury(self, incarnation: str, cause: str, charged: bool = True) -> None:
@@ -58,7 +61,7 @@ class Reaper:
         for worker in self.huey.backend.workers():
             if worker.incarnation == incarnation:
                 found = presence.look(worker.path, worker.incarnation)
-                self._bury(worker, Died(worker.number, found.running, cause, charged))
+                self._bury(worker, _died(worker, found.running, cause, charged))
 
     def _verdict(self, worker: WorkerRecord, workers: Sequence[WorkerRecord]) -> tuple[WorkerRecord, Died] | None:
         if worker.boot == self._boot:
@@ -66,11 +69,11 @@ class Reaper:
             if found.alive is True or self._outlived_its_file(worker, workers):
                 return self._stalled(worker)
             if found.alive is False:
-                return worker, Died(worker.number, found.running, "its process is gone")
+                return worker, _died(worker, found.running, self._unseen("its process is gone", worker, found.running))
             if not self.huey.backend.heartbeats and not worker.path:
                 return None  # a system without file locks: nothing tells
             if not self.huey.backend.heartbeats:
-                return worker, Died(worker.number, None, "its process is gone and has left no trace")
+                return worker, _died(worker, None, self._unseen("its process is gone and has left no trace", worker))
         elif not self.huey.backend.heartbeats:
             return worker, Died(worker.number, None, "its host was started anew", charged=False)
         return self._silent(worker)
@@ -97,7 +100,12 @@ class Reaper:
         silence = self.huey.backend.now() - worker.heartbeat_at
         if silence < self.huey.settings.lease:
             return None
-        return worker, Died(worker.number, None, f"no heartbeat from {worker.host} for {silence:.0f} s")
+        return worker, _died(worker, None, self._unseen(f"no heartbeat from {worker.host} for {silence:.0f} s", worker))
+
+    def _unseen(self, how: str, worker: WorkerRecord, running: Evidence | None = None) -> str:
+        """The end of a process that nobody saw end: it lived when it was last heard of, and when it began its jobs."""
+        signs = [worker.started_at, worker.heartbeat_at, *(running or {}).values()]
+        return death.unseen(how, max(signs), self.huey.backend.now())
 
     def _stalled(self, worker: WorkerRecord) -> tuple[WorkerRecord, Died] | None:
         """A process that lives and is stopped past its lease loses its claims; nobody is charged."""
@@ -113,6 +121,8 @@ class Reaper:
         return worker, Died(worker.number, {}, cause, charged=False)
 
     def _bury(self, worker: WorkerRecord, died: Died) -> None:
+        found = presence.look(worker.path, worker.incarnation)
+        self._keep_last_words(worker, found.words)
         heir = self.huey.worker
         if failpoints.armed:
             failpoints.reach("before-reap")
@@ -128,9 +138,27 @@ class Reaper:
         )
         for claimed in doomed:
             self._end(claimed, died.cause)
-        alive = presence.look(worker.path, worker.incarnation).alive
-        if not alive:
+        if not found.alive:
             presence.discard(worker.path)
+
+    def _keep_last_words(self, worker: WorkerRecord, words: Sequence[bytes]) -> None:
+        """Add what its jobs logged in its last moments to what the store has of it, while its claims still stand."""
+        spoken = [said for each in words if (said := lastwords.found_in(each)) is not None and said.lines]
+        if not spoken:
+            return
+        try:
+            ids = {(seq, claim): job_id for seq, job_id, claim in self.huey.backend.held(worker.number)}
+            for said in spoken:
+                if job_id := ids.get((said.seq, said.claim)):
+                    self._complete_log(worker, job_id, said)
+        except NephewError as error:  # no reason to leave the dead unburied
+            log.warning("The last lines that worker %d logged could not be stored: %s", worker.number, error)
+
+    def _complete_log(self, worker: WorkerRecord, job_id: str, said: lastwords.Words) -> None:
+        backend = self.huey.backend
+        stored = next((log for log in backend.logs(job_id) if log.attempt == said.attempt), None)
+        whole = lastwords.completed(stored, said, self.huey.settings.log_lines)
+        backend.note_log(worker.number, said.seq, said.claim, whole)
 
     def _end(self, claimed: Claimed, cause: str) -> None:
         """A job is not to run again: it has killed its worker too often, or may be begun only once."""
@@ -156,14 +184,8 @@ class Reaper:
         self.huey.settle(Finished(outcome._replace(follow_ups=follow_ups, fingerprint=kind), task))
 
 
-def cause_of(exit_code: int | None) -> str:
-    """In words, how a process ended."""
-    if exit_code is None:
-        return "it is gone"
-    if exit_code >= 0:
-        return f"it exited with code {exit_code}"
-    try:
-        name = signal.Signals(-exit_code).name
-    except ValueError:
-        name = "an unknown signal"
-    return f"it was killed by {name} (signal {-exit_code})"
+def _died(worker: WorkerRecord, running: Evidence | None, cause: str, charged: bool = True) -> Died:
+    """To blame is who ran alone. Of several nobody knows who it was; from now on each of them runs alone."""
+    if running is not None and len(running) > 1:
+        return Died(worker.number, {}, cause, charged, frozenset(running))
+    return Died(worker.number, running, cause, charged)

@@ -12,8 +12,9 @@ from huey.consumer import Scheduler as HueyScheduler
 
 from nephew import clock, failpoints
 from nephew.archive import ArchiverThread
-from nephew.errors import BackendError, UnknownTask
+from nephew.errors import BackendError
 from nephew.expiry import Expiry
+from nephew.parking import Parking
 from nephew.pruning import Pruner
 from nephew.recovery import Reaper
 from nephew.schedules import Asked, Schedule
@@ -64,9 +65,12 @@ class Scheduler(HueyScheduler):
         periodic: bool,
         bell: ForkBell | ThreadBell,
         signs_off: bool = False,
+        now: Callable[[], float] | None = None,
     ) -> None:
+        """`now` is the clock that schedules go by (epoch seconds), if it is not the store's."""
         super().__init__(huey, stop_flag, interval, periodic)
         self.bell, self._signs_off = bell, signs_off
+        self._now = now or (lambda: huey.backend.now())
         self._archiver = ArchiverThread(huey)
         self._chores = self._all_chores()
         #: For each schedule, when it was looked at and when it will be.
@@ -78,8 +82,7 @@ class Scheduler(HueyScheduler):
         return [
             Chore("look at the version of the tables", often, self._end_on_newer_tables),
             Chore("look for dead workers", often, Reaper(huey).reap),
-            # Only what somebody else did not know: bytes that cannot be read here would be parked again.
-            Chore("release parked jobs", often, lambda: huey.unpark_known(UnknownTask.__name__)),
+            Chore("release parked jobs", often, Parking(huey).step),
             Chore("end expired jobs", EXPIRY, Expiry(huey).step),
             Chore("cut the oldest events", PRUNING, lambda: huey.backend.cut_events(huey.settings.keep_events)),
             Chore("delete jobs that are not kept any longer", PRUNING, Pruner(huey).step),
@@ -155,7 +158,7 @@ class Scheduler(HueyScheduler):
             return LONGEST
         try:
             due = self.huey.backend.next_due()
-            now = self.huey.backend.now()
+            now = self._now()
         except BackendError:
             return LONGEST  # whoever looks next says it
         dues = [] if due is None else [due]
@@ -166,14 +169,12 @@ class Scheduler(HueyScheduler):
 
     def write_ticks(self, moment: float | None = None) -> int:
         """Enqueue the latest tick of each schedule that has come due; how many were ours to write."""
-        now = self.huey.backend.now() if moment is None else moment
+        now = self._now() if moment is None else moment
         written = 0
         for name, schedule in self.huey.schedules():
             try:
                 due = self._came_due(name, schedule, now) if moment is None else _latest(schedule, now - 1.0, now)
-                if due is not None and self.huey.enqueue_tick(name, due):
-                    if failpoints.armed:
-                        failpoints.reach("tick-written")
+                if due is not None and self._write_tick(name, due):
                     log.info("Tick of %s for %s was enqueued.", name, due.isoformat())
                     written += 1
             except BackendError:
@@ -184,10 +185,18 @@ class Scheduler(HueyScheduler):
                 self._looks[name] = (now, _next_look(schedule, now))
         return written
 
+    def _write_tick(self, name: str, due: dt.datetime) -> bool:
+        if failpoints.armed:
+            failpoints.reach("before-tick")
+        written = self.huey.enqueue_tick(name, due)
+        if written and failpoints.armed:
+            failpoints.reach("tick-written")
+        return written
+
     def _came_due(self, name: str, schedule: Schedule, now: float) -> dt.datetime | None:
         """The latest due time since the last look, if there is one; a new schedule starts now."""
         if name not in self._looks:
-            written = self.huey.backend.last_tick(name)
+            written = self.huey.backend.last_tick(self.huey._registry.first_name(name))
             start = now if written is None else min(now, max(written, now - LOOK_BACK))
             self._looks[name] = (start, _next_look(schedule, start))
         last, following = self._looks[name]

@@ -108,10 +108,9 @@ class Selection:
 
 
 def _task_name(huey: Nephew, task: str | None) -> str | None:
-    names = huey._registry._registry
-    if task is None or task in names:
+    if task is None or task in huey._registry._registry:
         return task
-    same = [name for name in names if name.rpartition(".")[2] == task]
+    same = [name for name in huey._registry.tasks() if name.rpartition(".")[2] == task]
     return same[0] if len(same) == 1 else task
 
 

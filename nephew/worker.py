@@ -202,13 +202,15 @@ class Worker:
 
     def retire(self) -> None:
         """End in peace: settle what is finished, give back what is not begun, and sign off."""
-        if self._number is None or self.pid != os.getpid():
+        if self.pid != os.getpid():
             return
-        self.ledger.flush()
-        if failpoints.armed:
-            failpoints.reach("before-retire")
-        self.backend.retire(self._number)
-        self._number = None
+        if self._number is not None:
+            self.ledger.flush()
+        if self._number is not None:  # the flush may have told that it was taken for dead
+            if failpoints.armed:
+                failpoints.reach("before-retire")
+            self.backend.retire(self._number)
+            self._number = None
         if self._presence is not None:
             self._presence.remove()
             self._presence = None

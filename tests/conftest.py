@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests import matrix
 from tests.leftovers import Watch
 from tests.places import BACKENDS, on
 from tests.servers import PostgresServer, RedisServer
@@ -22,6 +23,7 @@ APPLICATION_SETTINGS = ("DATABASE_URL", "REDIS_URL", "REDIS_HOST", "REDIS_PORT",
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run at full size, the tests marked `long` included")
+    parser.addoption("--soak", metavar="MINUTES", type=float, help="how long the soak is on each backend")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """More than there are cores, since most tests wait; at full size one at a time, for what is measured there."""
-    return 0 if config.getoption("long") else (os.cpu_count() or 1) + 1
+    return 0 if config.getoption("long") or config.getoption("soak") else (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -45,6 +47,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason="runs with --long"))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """After a complete kill matrix its table is written into the documentation."""
+    stats = terminalreporter.stats
+    broken = {report.nodeid for report in [*stats.get("failed", []), *stats.get("error", [])]}
+    reports = [report for report in stats.get("passed", []) if report.nodeid not in broken]
+    cells = dict(matrix.passed(entry for report in reports for entry in report.user_properties))
+    if matrix.write(cells):
+        terminalreporter.write_line(f"the kill matrix was written into {matrix.GUARANTEES}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -49,10 +49,15 @@ class Failpoints:
 
         return eventually(process, timeout)
 
+    def held_since(self, place: str) -> float:
+        """When (epoch seconds) the process came to this place that waits there."""
+        (held,) = self._folder.glob(f"{place}.*")
+        return held.stat().st_ctime
+
     def let_go(self, place: str) -> None:
         """The process that waits at this place goes on."""
         for path in self._folder.glob(f"{place}.*"):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
     def await_lost(self, place: str, timeout: float = 30) -> None:
         """Return when the reply was lost."""

@@ -7,14 +7,14 @@ import hashlib
 import os
 import subprocess
 import threading
-from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Self
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from typing import Any, Self, TypeVar
 
 from nephew.backends.redis.scripts import script
 from tests.eventually import eventually
+from tests.faults import Fault, Link
 from tests.servers import DATABASE, USER, PostgresServer, RedisServer, Server, _free_port, find_program
 
 PGBOUNCER_INI = """
@@ -31,6 +31,8 @@ default_pool_size = 3
 
 #: Messages of PostgreSQL's protocol: what begins an answer's end, and what says that no transaction is open.
 READY, IDLE = b"Z", b"I"
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -57,24 +59,48 @@ def find_pgbouncer() -> str:
     return find_program("pgbouncer", f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
-class Proxy(ABC):
-    """Passes connections on to a server, on a thread of its own."""
+class Proxy:
+    """Passes connections on to a server, on a thread of its own; with a fault while it suffers from one."""
 
     def __init__(self, server: Server) -> None:
         self._server, self.port = server, _free_port()
+        self._fault = Fault()
+        self._links: set[Link] = set()
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._listening = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+        self._listening = self._do(self._listen())
         return self
 
     def __exit__(self, *error: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    @property
+    def url(self) -> str:
+        url = self._server.url.replace(f":{self._server.port}/", f":{self.port}/")
+        return f"{url}?sslmode=disable&gssencmode=disable" if url.startswith("postgres") else url
+
+    @contextmanager
+    def suffering(self, fault: Fault) -> Iterator[Fault]:
+        """Let a fault befall all connections, for a while."""
+        self._do(self._begin(fault))
+        try:
+            yield fault
+        finally:
+            self._do(self._begin(Fault()))
+
+    async def _begin(self, fault: Fault) -> None:
+        self._fault = fault
+        for link in self._links:
+            fault.begin(link)
+
+    def _do(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _listen(self) -> asyncio.Server:
         return await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -87,103 +113,102 @@ class Proxy(ABC):
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, asking: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        server: asyncio.StreamWriter | None = None
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            answering, server = await asyncio.open_connection("127.0.0.1", self._server.port)
-            await self._pass(asking, server, answering, client)
-        client.close()
-        if server is not None:
-            server.close()
+        with closing(client), suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            link = Link(asking, client, *await asyncio.open_connection("127.0.0.1", self._server.port))
+            self._links.add(link)
+            try:
+                self._fault.begin(link)
+                await self._pass(link)
+            finally:
+                self._links.discard(link)
+                link.close()
 
-    @abstractmethod
-    async def _pass(
-        self,
-        asking: asyncio.StreamReader,
-        server: asyncio.StreamWriter,
-        answering: asyncio.StreamReader,
-        client: asyncio.StreamWriter,
-    ) -> None:
+    async def _pass(self, link: Link) -> None:
         """Pass questions and answers on; when it returns, both connections are closed."""
+        ways = [self._carry(link, link.asking, link.server), self._carry(link, link.answering, link.client)]
+        await _first_of(ways)
+
+    async def _carry(self, link: Link, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                await self._fault.carry(link, target, data)
+            target.close()
+
+
+async def _first_of(ways: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Return when one of them does; the others end as well."""
+    tasks = [asyncio.create_task(way) for way in ways]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 class Cutter(Proxy):
     """A proxy that closes each connection when it has been idle so many times between two transactions.
 
     :param swallow: the last answer is not passed on, so that nobody knows whether its transaction was committed.
+    :ivar cuts: how many connections it has closed.
     """
 
-    def __init__(self, server: PostgresServer, every: int, swallow: bool = False) -> None:
+    def __init__(self, server: PostgresServer, every: int | None = None, swallow: bool = False) -> None:
+        """:param every: None: only when asked to."""
         super().__init__(server)
         self._every, self._swallow, self.cuts = every, swallow, 0
+        self._next = False
 
-    @property
-    def url(self) -> str:
-        return f"postgresql://{USER}@127.0.0.1:{self.port}/{DATABASE}?sslmode=disable&gssencmode=disable"
+    def cut_next(self) -> None:
+        """Close the connection on which a transaction ends next."""
+        self._next = True
 
-    async def _pass(
-        self,
-        asking: asyncio.StreamReader,
-        server: asyncio.StreamWriter,
-        answering: asyncio.StreamReader,
-        client: asyncio.StreamWriter,
-    ) -> None:
-        questions = asyncio.create_task(_pass_on(asking, server))
-        try:
-            await self._pass_answers(answering, client)
-        finally:
-            questions.cancel()
+    async def _pass(self, link: Link) -> None:
+        await _first_of([self._carry(link, link.asking, link.server), self._answer(link.answering, link.client)])
 
-    async def _pass_answers(self, answering: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        idle, answer = 0, b""
-        while idle <= self._every:  # the first time is the end of the login
+    async def _answer(self, answering: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        idle, answer, is_last = 0, b"", False
+        while not is_last:
             head = await answering.readexactly(5)
             body = await answering.readexactly(int.from_bytes(head[1:], "big") - 4)
             answer += head + body
-            if head[:1] == READY:
-                idle += body == IDLE
-                if idle <= self._every or not self._swallow:
+            if head[:1] == READY and body == IDLE:
+                idle += 1
+                is_last = self._is_last(idle)
+            if head[:1] == READY or idle == 0:  # the login is a dialogue
+                if not (is_last and self._swallow):
                     client.write(answer)
+                    await client.drain()
                 answer = b""
-            elif idle == 0:  # the login is a dialogue
-                client.write(answer)
-                answer = b""
-            await client.drain()
         self.cuts += 1
+
+    def _is_last(self, idle: int) -> bool:
+        """Whether a connection ends that is idle for this time; the first one is the end of the login."""
+        if self._next and idle > 1:
+            self._next = False
+            return True
+        return self._every is not None and idle > self._every
 
 
 class Detour(Proxy):
-    """A proxy on which commands to Redis take their time, and replies of scripts that were executed are lost.
+    """A proxy on which replies of scripts to Redis that were executed are lost.
 
     :param losing: of these scripts every other reply is lost, the first included, and its connection with it.
-    :ivar delay: seconds that each command takes on its way.
-    :ivar commands: how many were passed on; `lost`: of which scripts how many replies were not.
+    :ivar lost: of which scripts how many replies were not passed on.
     """
 
-    def __init__(self, server: RedisServer, losing: Sequence[str] = ()) -> None:
+    def __init__(self, server: RedisServer, losing: Sequence[str]) -> None:
         super().__init__(server)
-        self.delay, self.commands = 0.0, 0
         self._names = {script(name).sha.encode(): name for name in losing}
         #: Whose next reply is passed on, since the last one was lost.
         self._passed: defaultdict[str | None, bool] = defaultdict(bool)
         self.lost: Counter[str] = Counter()
 
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    async def _pass(
-        self,
-        asking: asyncio.StreamReader,
-        server: asyncio.StreamWriter,
-        answering: asyncio.StreamReader,
-        client: asyncio.StreamWriter,
-    ) -> None:
-        answers = asyncio.create_task(_pass_on(answering, client))
+    async def _pass(self, link: Link) -> None:
+        asking, client, answering, server = link.asking, link.client, link.answering, link.server
+        answers = asyncio.create_task(self._carry(link, answering, client))
         try:
             while True:
                 words, command = await _command(asking)
-                self.commands += 1
-                await asyncio.sleep(self.delay)
                 name = self._script(words)
                 if name is None or self._passed[name]:
                     self._passed[name] = False
@@ -198,7 +223,7 @@ class Detour(Proxy):
                     self.lost[name] += 1
                     return
                 client.write(reply)  # it was not executed yet: the reply to its source will be lost
-                answers = asyncio.create_task(_pass_on(answering, client))
+                answers = asyncio.create_task(self._carry(link, answering, client))
         finally:
             answers.cancel()
 
@@ -219,11 +244,3 @@ async def _command(asking: asyncio.StreamReader) -> tuple[list[bytes], bytes]:
         words.append(word[:-2])
         sent += size + word
     return words, sent
-
-
-async def _pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await source.read(65536):
-            target.write(data)
-            await target.drain()
-        target.close()

@@ -7,7 +7,7 @@ seconds. Every method that writes is one atomic step.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -211,11 +211,8 @@ class Backend(Events, History, ABC):
         """When the next scheduled job is due."""
 
     @abstractmethod
-    def unpark(self, tasks: Iterable[str] = (), ids: Iterable[str] = (), reason: str = "") -> int:
-        """Put parked jobs of these tasks, or with these ids, back into the queue; how many.
-
-        With `reason`, only those whose reason begins with it.
-        """
+    def unpark(self, ids: Sequence[str]) -> int:
+        """Put these jobs back into the queue, in their old places, where they are parked; how many."""
 
     @abstractmethod
     def requeue(self, job_id: str) -> bool:
@@ -254,7 +251,7 @@ class Backend(Events, History, ABC):
 
     @abstractmethod
     def take_over(self, heir: int, claim: int) -> list[Claimed]:
-        """Claim the jobs that `has_lost` means, to be failed."""
+        """Claim the jobs that `has_lost` means, to be failed; the same ones when it is repeated."""
 
     @abstractmethod
     def heartbeat(self, incarnations: Sequence[str]) -> None:
@@ -266,10 +263,10 @@ class Backend(Events, History, ABC):
 
     @abstractmethod
     def reap(self, died: Died, heir: int, claim: int, caps: Any) -> list[Claimed]:
-        """Return a dead worker's claims to the queue, in order, and charge the running ones.
+        """Return a dead worker's claims to the queue, in order, and charge the running ones; suspects only run alone.
 
         Those that have reached their cap (`caps(task) -> int`) are claimed by `heir` instead and returned,
-        to be failed. The worker's registration ends with it.
+        to be failed; the same ones when it is repeated. The worker's registration ends with it.
         """
 
     # -- results and data ---------------------------------------------------------------------------

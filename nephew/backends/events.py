@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
-from nephew.backends.records import EventBatch
+
+class EventRow(NamedTuple):
+    """A job came into a state.
+
+    :ivar id: the event's; whoever has seen it reads on behind it.
+    :ivar worker: where the job ran.
+    :ivar error: what the attempt ended with.
+    """
+
+    id: str
+    at: float
+    job: str
+    task: str
+    state: str
+    worker: str | None
+    error: str | None
+
+
+class EventBatch(NamedTuple):
+    """Events that became true together."""
+
+    id: str
+    events: tuple[EventRow, ...]
 
 
 class Events(ABC):

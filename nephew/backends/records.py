@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -82,6 +83,7 @@ class Never(NamedTuple):
     member: str | None = None
     tags: str | None = None
     redacted: str | None = None
+    chord: str | None = None
 
 
 class ChordMark(NamedTuple):
@@ -169,17 +171,25 @@ class Transaction(NamedTuple):
     turn: ExitStack
 
 
+class Holder(NamedTuple):
+    """Who holds a job: a worker, by one of its claims."""
+
+    worker: int
+    claim: int
+
+
 class Settled(NamedTuple):
     """What a settle did.
 
-    :ivar lost: the claims (as `(seq, claim)`) that no longer held.
+    :ivar lost: the claims (as `(seq, claim)`) that no longer held, each with who holds the job now, or held it when
+        it ended; None: it waits, or is gone.
     :ivar enqueued: the ids of the jobs that followed.
     :ivar stopped: the claims whose end somebody had asked for, and why: what they came to was not written, they are
         still held and to be ended as cancelled.
     :ivar known: False when the worker's registration is gone: it was taken for dead and must sign on anew.
     """
 
-    lost: frozenset[tuple[int, int]]
+    lost: Mapping[tuple[int, int], Holder | None]
     enqueued: tuple[str, ...]
     known: bool = True
     stopped: dict[tuple[int, int], str] = {}
@@ -334,43 +344,21 @@ class News(NamedTuple):
     ended: tuple[str, ...]
 
 
-class EventRow(NamedTuple):
-    """A job came into a state.
-
-    :ivar id: the event's; whoever has seen it reads on behind it.
-    :ivar worker: where the job ran.
-    :ivar error: what the attempt ended with.
-    """
-
-    id: str
-    at: float
-    job: str
-    task: str
-    state: str
-    worker: str | None
-    error: str | None
-
-
-class EventBatch(NamedTuple):
-    """Events that became true together."""
-
-    id: str
-    events: tuple[EventRow, ...]
-
-
 class Died(NamedTuple):
     """A worker is gone.
 
-    :ivar running: the claims (`(seq, claim)`, and since when) that its process was running when it died;
-        None: not known.
+    :ivar running: the claims (`(seq, claim)`, and since when) that are to blame, since its process was running them
+        when it died; None: not known.
     :ivar cause: in words, for the record.
     :ivar charged: False when it was ended on purpose; then nobody is charged a crash.
+    :ivar suspects: claims of which one is to blame and nobody knows which: uncounted, and run alone from now on.
     """
 
     worker: int
     running: dict[tuple[int, int], float] | None
     cause: str
     charged: bool = True
+    suspects: frozenset[tuple[int, int]] = frozenset()
 
 
 class LockRow(NamedTuple):

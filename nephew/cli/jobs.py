@@ -79,9 +79,12 @@ def show(huey: Nephew, job_id: str, with_logs: bool, as_json: bool) -> None:
     job = huey.job(job_id)
     if job is None:
         raise click.ClickException(unknown(job_id))
+    died = any(attempt.death for attempt in job.attempts)
     logs = huey.logs(job_id) if with_logs else None
     if as_json:
         print_json(record.whole(job, logs))
+    elif died and not with_logs:
+        record.show(job, huey.settings.result_shown, last_words=huey.logs(job_id))
     else:
         record.show(job, huey.settings.result_shown, logs or ())
     if logs == [] and not as_json:

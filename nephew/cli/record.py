@@ -10,10 +10,12 @@ import click
 
 from nephew.cli.output import COLOURS, clean, moment, one_line, period, plain
 from nephew.codec import exceptions
-from nephew.job import Attempt, AttemptLog, Job, State
+from nephew.job import Attempt, AttemptLog, Job, LogLine, State
 
 #: How many relatives are named.
 FAMILY = 10
+#: How many lines are told of what a worker that died had logged.
+LAST_WORDS = 5
 #: What a list does not read.
 UNREAD = ("attempts", "traceback", "parents", "children")
 
@@ -52,11 +54,13 @@ def about(job: Job) -> str:
     return job.reason or job.error or took
 
 
-def show(job: Job, most: int, logs: Sequence[AttemptLog] = ()) -> None:
+def show(job: Job, most: int, logs: Sequence[AttemptLog] = (), last_words: Sequence[AttemptLog] = ()) -> None:
     """Print a record.
 
     :param most: arguments and results of more characters are cut.
+    :param last_words: what was logged by attempts that a crash may have ended; their last lines are told with them.
     """
+    logged = {log.attempt: log.lines[-LAST_WORDS:] for log in last_words}
     state = click.style(job.state, fg=COLOURS.get(job.state))
     click.echo(f"Job {clean(job.id)} is {state}")
     for label, text in _facts(job, most):
@@ -65,6 +69,8 @@ def show(job: Job, most: int, logs: Sequence[AttemptLog] = ()) -> None:
     for attempt in job.attempts:
         click.echo()
         _show_attempt(attempt)
+        if attempt.death is not None:
+            _show_lines(logged.get(attempt.number, ()))
     for log in logs:
         click.echo()
         _show_log(log)
@@ -137,7 +143,11 @@ def _runs(attempt: Attempt) -> bool:
 def _show_log(log: AttemptLog) -> None:
     before = f", the last {len(log.lines)} of {len(log.lines) + log.dropped:,} lines" if log.dropped else ""
     click.echo(f"Attempt {log.attempt} logged{before}:")
-    for line in log.lines:
+    _show_lines(log.lines)
+
+
+def _show_lines(lines: Sequence[LogLine]) -> None:
+    for line in lines:
         when = line.time.strftime("%H:%M:%S.%f")[:-3]
         click.echo(indent(clean(f"{when} {line.level} {line.logger}: {line.text}"), "  "))
 

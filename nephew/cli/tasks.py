@@ -35,6 +35,7 @@ def tasks(huey: Nephew, as_json: bool) -> None:
                     "queue": task.queue,
                     "retries": task.retries,
                     "schedule": None if task.schedule is None else str(task.schedule),
+                    "aliases": list(task.aliases),
                 }
                 for task in found
             ]

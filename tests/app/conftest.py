@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import ledger
+
 _FOLDER = Path(tempfile.mkdtemp(prefix="nephew-tests-app-"))
 
 with pytest.MonkeyPatch.context() as _environment:
@@ -46,6 +48,8 @@ def empty_application(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     yield
 
+    # The instance lives as long as this process, and with it its worker.
+    ledger.assert_in_order(ledger.of_backend(huey.backend), left={"worker"})
     for table in reversed(TABLES):
         table.delete().execute()
     huey.flush()

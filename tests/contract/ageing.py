@@ -6,7 +6,10 @@ import json
 from collections.abc import Sequence
 
 from nephew import Nephew
+from nephew.backends.contract import Backend
 from nephew.backends.redis import RedisBackend
+from nephew.backends.redis.packing import HEAD
+from nephew.backends.sql import SqlBackend
 from nephew.job import new_id
 from tests.contract.jobs import Hand, jobs, succeeded
 
@@ -68,3 +71,35 @@ def _age_on_redis(backend: RedisBackend, ids: Sequence[str], enqueued: float, fi
                 end = json.loads(told)
                 end["finished_at"] -= finished
                 backend.call("HSET", slot, job_id, b"\n".join([json.dumps(end).encode(), *result]))
+
+
+def pass_time(backend: Backend, seconds: float) -> None:
+    """Let so many whole seconds pass for whatever waits for a moment: times of jobs and of locks."""
+    if isinstance(backend, RedisBackend):
+        _pass_time_on_redis(backend, seconds)
+        return
+    assert isinstance(backend, SqlBackend)
+    jobs = "UPDATE nephew_job SET eta = eta - ?, expires_at = expires_at - ? WHERE name = ?"
+    locks = "UPDATE nephew_lock SET expires_at = expires_at - ? WHERE name = ?"
+    backend.write(lambda run: (run(jobs, (seconds, seconds, backend.name)), run(locks, (seconds, backend.name))))
+
+
+def _pass_time_on_redis(backend: RedisBackend, seconds: float) -> None:
+    for word in ("scheduled", "retrying", "expiring"):
+        for job_id in backend.call("ZRANGE", backend.key(word), 0, -1):
+            backend.call("ZINCRBY", backend.key(word), -seconds, job_id)
+    for job_id, record in backend.scan(backend.key("jobs")):
+        first, head, payload = record.split(b"\n", 2)
+        values = json.loads(head)
+        for index in (HEAD.index("eta"), HEAD.index("expires_at")):
+            if len(values) > index and values[index] is not None:
+                values[index] -= seconds
+        backend.call("HSET", backend.key("jobs"), job_id, b"\n".join([first, json.dumps(values).encode(), payload]))
+    for job_id, kept in backend.scan(backend.key("marks")):
+        marks = json.loads(kept)
+        told = [word for word in ("eta", "expires_at") if marks.get(word, "-") != "-"]
+        times = {word: repr(float(marks[word]) - seconds) for word in told}
+        if times:
+            backend.call("HSET", backend.key("marks"), job_id, json.dumps(marks | times))
+    for lock in backend.call("SMEMBERS", backend.key("locks")):
+        backend.call("HINCRBYFLOAT", backend.key("lock", lock.decode()), "expires_at", -seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from huey.api import chord, group
 
-from nephew import Nephew
+from nephew import EncodeError, Nephew
 from nephew.backends.contract import Backend
 from nephew.backends.records import ChordMark, NewJob
 from tests.contract.conftest import Work
@@ -221,3 +221,23 @@ def test_a_groups_results_come_in_order(huey: Nephew, work: Work):
     work(huey)
 
     assert results.get() == [0, 1, 2, 3]
+
+
+def test_a_chord_is_stored_as_a_whole_or_not_at_all(huey: Nephew):
+    """Of one that is half there, the callback would never come."""
+    number, total = add_up(huey)
+    inner = chord([number.s(1), number.s(object())], total.s())
+
+    with pytest.raises(EncodeError):
+        huey.enqueue(chord([number.s(1), inner], total.s()))
+
+    assert huey.backend.counts() == {}
+
+
+def test_a_chord_inside_a_chord_counts_with_its_callback(huey: Nephew, work: Work):
+    number, total = add_up(huey)
+
+    result = huey.enqueue(chord([number.s(1), chord([number.s(2), number.s(3)], total.s())], total.s()))
+    work(huey)
+
+    assert result.get() == 6

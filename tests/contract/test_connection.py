@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import peewee
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 
 from nephew.backends.contract import Backend
 from nephew.backends.sql import SqlBackend
+from nephew.backends.sql.server import PATIENCE, PoolerAwareDatabase
 from nephew.errors import BackendError
 from nephew.opening import open_backend
 from nephew.settings import Settings
@@ -35,6 +37,34 @@ def cut(backend: SqlBackend, postgres_url: str) -> Cut:
             other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
 
     return end
+
+
+def test_a_transaction_of_ours_in_which_nothing_is_said_is_ended_and_done_again(postgres_url: str, name: str):
+    """Whoever is stopped in the middle of one would keep all others from what it has locked."""
+    patient = open_backend(name, postgres_url, None, None, "", Settings())
+    hasty = open_backend(
+        name, f"{postgres_url}?options=-cidle_in_transaction_session_timeout%3D100", None, None, "", Settings()
+    )
+    assert isinstance(patient, SqlBackend) and isinstance(hasty, SqlBackend)
+    hand = Hand(patient)
+    tries: list[int] = []
+
+    def step(run: Callable[..., Any]) -> None:
+        run("UPDATE nephew_worker SET host = 'elsewhere' WHERE number = ?", (hand.number,))
+        tries.append(1)
+        if len(tries) == 1:
+            patient.retire(hand.number)  # waits for the lock that is held here
+        run("SELECT 1")
+
+    hasty.write(step)
+
+    assert len(tries) == 2
+    assert patient.read("SHOW idle_in_transaction_session_timeout") == [("10s",)]
+    transaction = patient.begin()
+    assert patient.read("SHOW idle_in_transaction_session_timeout") == [("0",)]
+    assert patient.roll_back(transaction)
+    patient.close()
+    hasty.close()
 
 
 def test_every_step_goes_on_over_a_new_connection(backend: Backend, cut: Cut):
@@ -79,3 +109,17 @@ def test_a_job_whose_answer_was_lost_is_stored_once(backend: Backend, cut: Cut):
 
     assert [(entry.id, entry.duplicate) for entry in stored] == [("1", False)] * 2
     assert backend.waiting_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", PATIENCE),
+        (
+            "?connect_timeout=9&tcp_user_timeout=0",
+            {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3},
+        ),
+    ],
+)
+def test_how_long_to_wait_is_as_the_url_says_or_limited(query: str, expected: dict[str, int]):
+    assert PoolerAwareDatabase(f"postgresql://host/database{query}").connect_params == expected

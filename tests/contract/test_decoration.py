@@ -15,7 +15,7 @@ from tests.contract.jobs import fails
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"uniqe": True}, "task f: unknown option 'uniqe'; did you mean unique\\? \\(known: at_most_once, attrs,"),
+        ({"uniqe": True}, "task f: unknown option 'uniqe'; did you mean unique\\? \\(known: aliases, at_most_once,"),
         ({"colour": 1}, "attributes of your own go into attrs="),
         ({"queue": ""}, "expected queue to be a name, got ''"),
         ({"unique": "yes"}, "expected unique to be True or a function, got 'yes'"),

@@ -155,6 +155,19 @@ def test_more_jobs_are_deleted_than_a_statement_takes_values(huey: Nephew, work:
     assert huey.jobs() == []
 
 
+@pytest.mark.parametrize("what, state, eta", [("queue", State.QUEUED, None), ("schedule", State.RETRYING, 60.0)])
+def test_with_flushed_jobs_goes_what_belongs_to_them(backend: Backend, what: str, state: State, eta: float | None):
+    hand = Hand(backend)
+    backend.enqueue([job("gone", chord="other")])
+    (claimed,) = hand.claim()
+    log = LogLines(1, "[]", 0)
+    hand.settle(again(claimed, state=state, eta=eta and backend.now() + eta, log=log))
+
+    backend.flush(what)
+
+    assert (backend.row("gone"), backend.attempts("gone"), backend.logs("gone")) == (None, [], [])
+
+
 def test_a_job_that_was_retried_meanwhile_is_kept(huey: Nephew, work: Work):
     failing = huey.task(name="failing")(fails)
     chosen = [failing(), failing()]

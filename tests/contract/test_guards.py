@@ -124,11 +124,11 @@ def test_a_priority_that_is_no_number_is_refused_at_the_call(huey: Nephew, prior
 
 
 def test_a_place_that_can_hold_no_database_says_so(tmp_path: Path):
-    (tmp_path / "text.db").write_text("this is a text and no database at all, whatever its name says" * 50)
+    (tmp_path / "text.txt").write_text("this is a text and no database at all, whatever its name says" * 50)
 
     for url, words in (
         (f"sqlite:///{tmp_path}/nowhere/x.db", "expected to be able to read and write"),
-        (f"sqlite:///{tmp_path}/text.db", "cannot be used: file is not a database"),
+        (f"sqlite:///{tmp_path}/text.txt", "cannot be used: file is not a database"),
     ):
         huey = Nephew("shop", url)
         task = huey.task()(lambda: None)

@@ -5,32 +5,44 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from nephew import Nephew, cron
+from nephew import Nephew, cron, failpoints
 from nephew.backends.contract import Backend
 from nephew.bell import ThreadBell
 from nephew.errors import BackendError
 from nephew.scheduler import LONGEST, Scheduler
 from tests.contract.jobs import job
+from tests.failpoints import Failpoints
 
 #: A moment in the past, on the full hour.
 NOON = 1772366400.0
 
 
 class Clock:
-    """The store's time, set by the test."""
+    """The time that a timekeeper goes by, set by the test."""
 
-    def __init__(self, huey: Nephew, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.now = NOON - 20
-        monkeypatch.setattr(huey.backend, "now", lambda: self.now)
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.fixture
-def clock(huey: Nephew, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(huey, monkeypatch)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def points(tmp_path: Path) -> Iterator[Failpoints]:
+    """This process as one that was started with failpoints."""
+    failpoints.armed = str(tmp_path / "points")
+    yield Failpoints(tmp_path / "points")
+    failpoints.armed = ""
 
 
 @pytest.fixture
@@ -41,12 +53,8 @@ def hourly(huey: Nephew) -> str:
     return name
 
 
-def timekeeper(huey: Nephew) -> Scheduler:
-    return Scheduler(huey, threading.Event(), 1, True, ThreadBell())
-
-
-def away(*_: Any) -> bool:
-    raise BackendError("the store is away")
+def timekeeper(huey: Nephew, clock: Clock) -> Scheduler:
+    return Scheduler(huey, threading.Event(), 1, True, ThreadBell(), now=clock)
 
 
 def test_the_last_tick_of_a_schedule_is_known(backend: Backend):
@@ -59,32 +67,41 @@ def test_the_last_tick_of_a_schedule_is_known(backend: Backend):
 
 
 def test_a_tick_that_came_due_while_the_store_was_away_is_written_later(
-    huey: Nephew, hourly: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    huey: Nephew, hourly: str, clock: Clock, points: Failpoints
 ):
-    keeper = timekeeper(huey)
+    keeper = timekeeper(huey, clock)
     keeper.write_ticks()
     clock.now = NOON + 1
 
-    with monkeypatch.context() as patch:
-        patch.setattr(huey.backend, "tick", away)
-        for _ in range(3):
-            with pytest.raises(BackendError):
-                keeper.write_ticks()
+    for _ in range(3):
+        points.lose("before-tick")
+        with pytest.raises(BackendError):
+            keeper.write_ticks()
     clock.now = NOON + 300
 
     assert (keeper.write_ticks(), keeper.write_ticks()) == (1, 0)
     assert huey.backend.last_tick(hourly) == NOON
 
 
+def test_a_tick_whose_reply_was_lost_is_not_written_twice(huey: Nephew, hourly: str, clock: Clock, points: Failpoints):
+    keeper = timekeeper(huey, clock)
+    keeper.write_ticks()
+    clock.now = NOON + 1
+    points.lose("tick-written")
+
+    with pytest.raises(BackendError):
+        keeper.write_ticks()
+
+    assert (keeper.write_ticks(), huey.backend.last_tick(hourly), len(huey.jobs())) == (0, NOON, 1)
+
+
 @pytest.mark.usefixtures("hourly")
-def test_a_tick_that_cannot_be_written_is_not_tried_in_a_rush(
-    huey: Nephew, clock: Clock, monkeypatch: pytest.MonkeyPatch
-):
-    keeper = timekeeper(huey)
+def test_a_tick_that_cannot_be_written_is_not_tried_in_a_rush(huey: Nephew, clock: Clock, points: Failpoints):
+    keeper = timekeeper(huey, clock)
     keeper.write_ticks()
     clock.now = NOON + 1
     assert keeper._until_next() == 0.0
-    monkeypatch.setattr(huey.backend, "tick", away)
+    points.lose("before-tick")
 
     keeper._try("write ticks", keeper.write_ticks)
 
@@ -92,15 +109,13 @@ def test_a_tick_that_cannot_be_written_is_not_tried_in_a_rush(
 
 
 def test_a_schedule_that_fails_does_not_keep_the_others_from_their_ticks(
-    huey: Nephew, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    huey: Nephew, clock: Clock, caplog: pytest.LogCaptureFixture
 ):
-    for name in ("broken", "hourly"):
-        huey.periodic_task(cron("0 * * * *"), name=name)(lambda: None)
-    keeper = timekeeper(huey)
+    huey.periodic_task(cron("0 * * * *"), name="broken", unique=lambda: 1 // 0)(lambda: None)
+    huey.periodic_task(cron("0 * * * *"), name="hourly")(lambda: None)
+    keeper = timekeeper(huey, clock)
     keeper.write_ticks()
     clock.now = NOON + 1
-    enqueue = huey.enqueue_tick
-    monkeypatch.setattr(huey, "enqueue_tick", lambda name, due: 1 // 0 if "broken" in name else enqueue(name, due))
     caplog.set_level(logging.ERROR)
 
     assert (keeper.write_ticks(), keeper.write_ticks()) == (1, 0)
@@ -109,12 +124,12 @@ def test_a_schedule_that_fails_does_not_keep_the_others_from_their_ticks(
 
 def test_a_timekeeper_that_dies_just_before_a_tick_loses_none(huey: Nephew, hourly: str, clock: Clock):
     huey.enqueue_tick(hourly, dt.datetime.fromtimestamp(NOON - 3600, dt.UTC))
-    timekeeper(huey).write_ticks()
+    timekeeper(huey, clock).write_ticks()
 
     clock.now = NOON + 5
-    successor = timekeeper(huey)
+    successor = timekeeper(huey, clock)
 
-    assert (successor.write_ticks(), timekeeper(huey).write_ticks()) == (1, 0)
+    assert (successor.write_ticks(), timekeeper(huey, clock).write_ticks()) == (1, 0)
     assert huey.backend.last_tick(hourly) == NOON
 
 
@@ -122,11 +137,11 @@ def test_what_was_due_long_before_the_timekeeper_came_is_not_made_up_for(huey: N
     huey.enqueue_tick(hourly, dt.datetime.fromtimestamp(NOON - 3600, dt.UTC))
     clock.now = NOON + 300
 
-    assert timekeeper(huey).write_ticks() == 0
+    assert timekeeper(huey, clock).write_ticks() == 0
 
 
 @pytest.mark.usefixtures("hourly")
 def test_a_new_schedule_starts_now(huey: Nephew, clock: Clock):
     clock.now = NOON + 5
 
-    assert timekeeper(huey).write_ticks() == 0
+    assert timekeeper(huey, clock).write_ticks() == 0

@@ -14,6 +14,7 @@ from huey.exceptions import TaskException
 from nephew import ConfigError, Middleware, Nephew, every
 from nephew.draft import Draft
 from nephew.middleware import Enqueue, Run
+from tests.contract.ageing import stored
 from tests.contract.conftest import Work, end
 from tests.contract.jobs import fails
 
@@ -291,6 +292,30 @@ def test_a_callback_that_is_not_let_pass_ends_cancelled(make: Make, work: Work):
 
     assert called.callback.state == "cancelled"
     assert "a middleware did not let it pass" in str(huey.job(called.callback.id).reason)
+
+
+def test_a_callback_that_was_not_let_pass_keeps_its_values_for_as_long_as_it_is_kept(make: Make, work: Work):
+    huey = make(Door())
+    member = huey.task(name="member")(lambda **_: 1)
+    total = huey.task(name="total")(lambda values, **_: sum(values))
+    called = huey.enqueue(chord([member.s(), member.s()], total.s(kept_out=True)))
+    work(huey)
+
+    assert huey.retry(called.callback.id)
+    work(huey)
+    assert (called.callback.state, called.callback.get(), stored(huey, "chord values")) == ("succeeded", 2, 0)
+
+
+def test_with_a_callback_that_was_not_let_pass_its_values_are_deleted(make: Make, work: Work):
+    huey = make(Door())
+    member = huey.task(name="member")(lambda **_: 1)
+    total = huey.task(name="total")(lambda values, **_: sum(values))
+    called = huey.enqueue(chord([member.s(), member.s()], total.s(kept_out=True)))
+    work(huey)
+
+    huey.backend.delete_jobs([called.callback.id])
+
+    assert stored(huey, "chord values") == 0
 
 
 def test_a_member_of_a_chord_that_is_not_let_pass_counts_as_cancelled(make: Make, work: Work):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nephew import Nephew
+from nephew.codec import Codec
 from nephew.errors import JobEnded
 from nephew.job import State
+from nephew.parking import STEP, Parking
 from tests.contract.conftest import Work
 from tests.contract.jobs import job
 
@@ -40,7 +44,15 @@ def test_a_parked_job_is_released_by_hand(make_huey, work: Work):
     assert result.get() == "ran"
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80\x04no job", b"not a job \xff", b'["half'])
+#: What newer versions may write: another format, more fields, values of a new kind.
+NEWER = [
+    b'\xfc["id","task",[],{}]',
+    b'\xfa["id","task",[],{},0,0,null,0,null,null,null,null,"more"]',
+    b'\xf9{"!":["newer",1]}',
+]
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80\x04no job", b"not a job \xff", b'["half', *NEWER])
 def test_bytes_that_are_not_a_job_are_parked_and_kept(huey: Nephew, work: Work, data: bytes):
     result = huey.task()(lambda: "ran")
     huey.backend.enqueue([job("odd", payload=data)])
@@ -54,6 +66,58 @@ def test_bytes_that_are_not_a_job_are_parked_and_kept(huey: Nephew, work: Work, 
     assert huey.job("odd").args is None
     assert following.get() == "ran"
     assert huey.cancel("odd")
+
+
+class NewerCodec(Codec):
+    """Writes what `Codec` does in a format of its own, and reads both."""
+
+    def serialize(self, value: Any) -> bytes:
+        return b"\xfc" + super().serialize(value)
+
+    def deserialize(self, data: bytes) -> Any:
+        return super().deserialize(data.removeprefix(b"\xfc"))
+
+
+def test_a_message_of_a_newer_format_waits_for_a_consumer_that_reads_it(make_huey, work: Work):
+    old, new = make_huey(), make_huey(serializer=NewerCodec())
+    old.task(name="send")(lambda to: f"old to {to}")
+    result = new.task(name="send")(lambda to: f"new to {to}")("Ada")
+    work(old)
+
+    parked, released = new.job(result.id), (old.unpark_known(), new.unpark_known())
+    work(new)
+
+    assert parked.state == State.PARKED and "DecodeError" in parked.reason
+    assert (released, result.get()) == ((0, 1), "new to Ada")
+
+
+def test_a_step_that_is_unknown_here_parks_its_pipeline_until_somebody_knows_it(make_huey, work: Work):
+    old, new = make_huey(), make_huey()
+    first, second = (new.task(name=name)(lambda *given: len(given)) for name in ("first", "second"))
+    old.task(name="first")(lambda: None)
+    steps = new.enqueue(first.s().then(second))
+    work(old)
+
+    released = old.unpark_known(), new.unpark_known()
+    work(new)
+
+    assert (released, steps.get()) == ((0, 1), [0, 1])
+
+
+def test_of_many_parked_jobs_those_that_can_run_are_released_in_small_steps(make_huey, work: Work):
+    old, new = make_huey(), make_huey()
+    known, unknown = (old.task(name=name)(lambda number: number) for name in ("known", "unknown"))
+    handles = [task(number) for number in range(STEP) for task in (unknown, known)]
+    work(new)
+    new.task(name="known")(lambda number: number)
+    parking = Parking(new)
+
+    steps = [parking.step() for _ in range(4)]
+    work(new)
+
+    assert steps == [True, True, False, False]
+    assert parking.released == STEP
+    assert [handle.state for handle in handles[-2:]] == [State.PARKED, State.SUCCEEDED]
 
 
 def test_a_parked_job_keeps_nobody_else_from_running_by_hand(huey: Nephew):

@@ -208,6 +208,12 @@ def test_data_whose_time_is_over_is_deleted(huey: Nephew):
     assert huey.backend.items().keys() == {"not over", "for ever"}
 
 
+@pytest.mark.parametrize(("keep", "seconds"), [("7d", 3600), ("2h", 900), ("1m", 60), ("1000 jobs", 3600)])
+def test_what_is_kept_shortly_is_looked_for_often(make_huey: Callable[..., Nephew], keep: str, seconds: float):
+    """On Redis the results of jobs go together, when somebody looks for them."""
+    assert Pruner(make_huey(keep_succeeded=keep)).tidies_every == seconds
+
+
 def test_of_a_schedules_ticks_the_old_ones_are_deleted_and_never_the_last(huey: Nephew):
     now = huey.backend.now()
     for days in (100, 50, 40, 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nephew.backends.contract import Backend
-from nephew.backends.records import AttemptRow, Never, Row
+from nephew.backends.records import AttemptRow, Holder, Never, Row
 from nephew.job import State
 from tests.contract.crowd import at_once
 from tests.contract.jobs import Hand, again, failed, given_back, job, jobs, parked, succeeded
@@ -24,7 +24,7 @@ def test_a_success_is_recorded_with_its_result(backend: Backend):
     settled = hand.settle(succeeded(hand.claim()[0]))
 
     row = row_of(backend, "1")
-    assert (settled.lost, settled.enqueued) == (frozenset(), ())
+    assert (settled.lost, settled.enqueued) == ({}, ())
     assert (row.state, row.result, row.attempts, row.worker_label) == ("succeeded", b"result", 1, "here")
     assert (row.started_at, row.finished_at) == (100.0, 101.5)
     assert backend.outcome("1") == ("succeeded", b"result", None)
@@ -65,7 +65,7 @@ def test_a_settle_repeated_with_the_same_number_changes_nothing_and_is_given_the
 
     replies = [backend.settle(hand.number, 1, outcomes) for _ in range(3)]
 
-    assert replies[0].lost == {(second.seq, 99)}
+    assert replies[0].lost == {(second.seq, 99): Holder(hand.number, second.claim)}
     assert replies[0].enqueued == ("after",)
     assert replies[1:] == replies[:1] * 2
     assert row_of(backend, "1").attempts == 1
@@ -95,13 +95,16 @@ def test_a_settle_after_the_claim_was_reaped_is_lost_and_enqueues_nothing(backen
 
     settled = hand.settle(succeeded(claimed, follow_ups=(job("after"),)))
 
-    assert settled.lost == {(claimed.seq, claimed.claim)}
+    assert settled.lost == {(claimed.seq, claimed.claim): None}
     assert settled.enqueued == ()
     assert backend.row("after") is None
     assert row_of(backend, "1").state == "queued"
     (second,) = other.claim()
-    assert not other.settle(succeeded(second, result=b"of the second run")).lost
-    assert hand.settle(succeeded(claimed, result=b"too late")).lost
+    held, ended = hand.settle(failed(claimed)), other.settle(succeeded(second, result=b"of the second run"))
+    too_late = hand.settle(succeeded(claimed, result=b"too late"))
+    replaced = {(claimed.seq, claimed.claim): Holder(other.number, second.claim)}
+    assert (held.lost, ended.lost, too_late.lost) == (replaced, {}, replaced)
+    assert not held.known
     assert row_of(backend, "1").result == b"of the second run"
 
 
@@ -110,7 +113,7 @@ def test_of_a_batch_only_the_lost_claims_are_left_out(backend: Backend):
     backend.enqueue(jobs("1", "2", "3"))
     first, second, third = hand.claim(3)
     hand.settle(given_back(second))
-    thief.claim(ids=["2"])
+    (taken,) = thief.claim(ids=["2"])
 
     settled = hand.settle(
         succeeded(first, follow_ups=(job("a"),)),
@@ -118,7 +121,7 @@ def test_of_a_batch_only_the_lost_claims_are_left_out(backend: Backend):
         succeeded(third, follow_ups=(job("c"),)),
     )
 
-    assert settled.lost == {(second.seq, second.claim)}
+    assert settled.lost == {(second.seq, second.claim): Holder(thief.number, taken.claim)}
     assert settled.enqueued == ("a", "c")
     assert backend.counts() == {"succeeded": 2, "queued": 3}
 
@@ -130,8 +133,31 @@ def test_another_worker_cannot_settle_a_claim(backend: Backend):
 
     settled = other.settle(succeeded(claimed))
 
-    assert settled.lost == {(claimed.seq, claimed.claim)}
+    assert settled.lost == {(claimed.seq, claimed.claim): Holder(hand.number, claimed.claim)}
     assert row_of(backend, "1").state == "queued"
+
+
+def test_a_lost_claim_is_told_who_has_the_job_wherever_it_is_by_now(backend: Backend):
+    hand, other = Hand(backend), Hand(backend)
+    backend.enqueue([job("1")])
+    (claimed,) = hand.claim()
+    hand.settle(given_back(claimed))
+    (second,) = other.claim()
+    other.settle(again(second))
+
+    waits = hand.settle(succeeded(claimed))
+    (third,) = other.claim()
+    other.settle(failed(third))
+    ended = hand.settle(succeeded(claimed))
+    backend.delete_jobs(["1"])
+    gone = hand.settle(succeeded(claimed))
+
+    key = claimed.seq, claimed.claim
+    assert [reply.lost for reply in (waits, ended, gone)] == [
+        {key: None},
+        {key: Holder(other.number, third.claim)},
+        {key: None},
+    ]
 
 
 def test_the_steps_that_will_not_run_are_cancelled_with_the_reason(backend: Backend):

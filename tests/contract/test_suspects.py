@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import threading
 from collections.abc import Callable
@@ -11,13 +12,16 @@ from pathlib import Path
 from huey.api import chord
 
 from nephew import Nephew, presence
-from nephew.backends.records import Died
+from nephew.backends.records import Claimed, Died, LogLines
+from nephew.journal import Line
 from nephew.lane import Lane
+from nephew.lastwords import LastWords
 from nephew.recovery import Reaper
 from nephew.worker import Worker
-from tests.contract.conftest import Work
+from tests.contract.conftest import Work, end
 from tests.contract.jobs import NO_PID, Hand, record
 from tests.eventually import eventually
+from tests.servers import RedisServer
 
 
 def dies_running(huey: Nephew, job_id: str) -> None:
@@ -26,6 +30,19 @@ def dies_running(huey: Nephew, job_id: str) -> None:
     (claimed,) = victim.claim(ids=[job_id])
     (found,) = [worker for worker in huey.backend.workers() if worker.number == victim.number]
     Reaper(huey)._bury(found, Died(victim.number, {(claimed.seq, claimed.claim): 1.0}, "killed by a test"))
+
+
+def dies_leaving(huey: Nephew, *left: tuple[Claimed, bytes], worker: int) -> None:
+    """A worker of this host is gone and found so; its file says what it was running, and what these jobs said."""
+    (found,) = [each for each in huey.backend.workers() if each.number == worker]
+    slots = [struct.pack("<qqd", job.seq, job.claim, 100.0) + words.ljust(presence.ROOM, b"\0") for job, words in left]
+    Path(found.path).write_bytes(found.incarnation.encode().ljust(64, b"\0") + b"".join(slots))
+    assert Reaper(huey).reap() == 1
+
+
+def worker_of_this_host(huey: Nephew, folder: Path) -> int:
+    here = {"boot": presence.boot_id(), "pid_namespace": presence.pid_namespace(), "pid": NO_PID}
+    return huey.backend.register(record(incarnation="gone", path=str(folder / "gone"), **here))
 
 
 def test_a_job_that_keeps_killing_its_worker_is_failed_with_the_evidence(huey: Nephew, work: Work):
@@ -120,28 +137,74 @@ def test_a_suspect_runs_alone_also_beside_a_thread_that_was_there_first(make_hue
 
 def test_a_dead_worker_of_this_host_is_found_by_its_file(make_huey: Callable[..., Nephew], tmp_path: Path):
     huey = make_huey()
-    gone = tmp_path / "gone"
-    content = b"gone".ljust(64, b"\0")
-    backend = huey.backend
-    number = backend.register(
-        record(
-            incarnation="gone",
-            boot=presence.boot_id(),
-            pid_namespace=presence.pid_namespace(),
-            pid=NO_PID,
-            path=str(gone),
-        )
-    )
+    number = worker_of_this_host(huey, tmp_path)
     result = huey.task()(lambda: None)()
-    (claimed,) = backend.claim(number, 1, 1)
-    gone.write_bytes(content + struct.pack("<qqd", claimed.seq, claimed.claim, 100.0))
+    (claimed,) = huey.backend.claim(number, 1, 1)
 
-    reaped = Reaper(huey).reap()
+    dies_leaving(huey, (claimed, b""), worker=number)
 
-    assert reaped == 1
     assert (huey.job(result.id).state, huey.job(result.id).crashes) == ("queued", 1)
-    assert not gone.exists()
+    assert not (tmp_path / "gone").exists()
     assert Reaper(huey).reap() == 0
+
+
+def test_of_several_that_ran_side_by_side_nobody_is_charged_and_each_runs_alone_from_then_on(
+    make_huey: Callable[..., Nephew], tmp_path: Path
+):
+    huey = make_huey()
+    number = worker_of_this_host(huey, tmp_path)
+    task = huey.task(max_crashes=1)(lambda: None)
+    running, beside = [task(), task()], task()
+    first, second, _ = huey.backend.claim(number, 1, 3)
+
+    dies_leaving(huey, (first, b""), (second, b""), worker=number)
+
+    again = Hand(huey.backend).claim(3)
+    assert [(each.id, each.crashes, each.attempts, each.alone) for each in again] == [
+        *((result.id, 0, 0, True) for result in running),
+        (beside.id, 0, 0, False),
+    ]
+    assert all(huey.job(result.id).attempts == () for result in running)
+
+
+def test_what_a_job_said_in_its_last_moment_is_added_to_the_log_of_its_attempt(
+    make_huey: Callable[..., Nephew], tmp_path: Path
+):
+    huey = make_huey()
+    number = worker_of_this_host(huey, tmp_path)
+    result, silent = huey.task()(lambda: None)(), huey.task(name="silent")(lambda: None)()
+    first, _ = huey.backend.claim(number, 1, 2)
+    early, late = Line(1, 100.0, "INFO", "shop", "early"), Line(2, 100.5, "INFO", "shop", "late")
+    huey.backend.note_log(number, first.seq, first.claim, LogLines(1, json.dumps([early[1:]]), 0))
+    kept: list[bytes] = []
+    words = LastWords(kept.append)
+    for line in (early, late):
+        words.add(first.seq, first.claim, 1, line)
+
+    dies_leaving(huey, (first, kept[-1]), worker=number)
+
+    (log,) = huey.logs(result.id)
+    assert (log.attempt, [line.text for line in log.lines], log.dropped) == (1, ["early", "late"], 0)
+    (attempt,) = huey.job(result.id).attempts
+    assert (attempt.outcome, attempt.number) == ("crashed", 1)
+    assert attempt.death is not None and attempt.death.last_seen is not None
+    assert huey.logs(silent.id) == []
+
+
+def test_the_dead_are_buried_though_their_last_words_cannot_be_stored(name: str, redis: RedisServer, tmp_path: Path):
+    """Somebody has put something else where a job's log belongs."""
+    huey = Nephew(name, redis.url)
+    number = worker_of_this_host(huey, tmp_path)
+    result = huey.task()(lambda: None)()
+    (claimed,) = huey.backend.claim(number, 1, 1)
+    huey.backend.call("SET", huey.backend.key("logs", result.id), "not a log")
+    kept: list[bytes] = []
+    LastWords(kept.append).add(claimed.seq, claimed.claim, 1, Line(1, 100.0, "INFO", "shop", "last"))
+
+    dies_leaving(huey, (claimed, kept[-1]), worker=number)
+
+    assert (result.state, huey.job(result.id).crashes) == ("queued", 1)
+    end(huey)
 
 
 def test_a_silent_worker_of_another_host_is_given_its_lease(make_huey: Callable[..., Nephew]):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
 import pytest
 
 from nephew.backends.sql import SqlBackend
 from nephew.opening import open_backend
 from nephew.settings import Settings
 from tests.places import DATABASES, on
+from tests.proxies import Cutter
+from tests.servers import PostgresServer
 
 backend_url = on(*DATABASES)
 
@@ -71,30 +72,16 @@ def test_a_renewal_that_waited_past_the_expiry_is_refused(backend: SqlBackend, b
         assert not backend.renew_lock("video", "me", 60)
 
 
-class LostReply:
-    """Applies the first UPDATE and loses the connection before its reply."""
-
-    def __init__(self, run: Callable) -> None:
-        self._run, self.lost = run, False
-
-    def __call__(self, sql: str, *params: object, **options: object) -> object:
-        done = self._run(sql, *params, **options)
-        if sql.startswith("UPDATE") and not self.lost:
-            self.lost = True
-            done.close()
-            raise psycopg.OperationalError("the connection is lost")
-        return done
-
-
 @pytest.mark.parametrize("owner", ["me", None])
-def test_a_release_whose_reply_was_lost_has_released(
-    postgres_url: str, name: str, monkeypatch: pytest.MonkeyPatch, owner: str | None
-):
-    backend = open_backend(name, postgres_url, None, None, "", Settings())
-    backend.acquire_lock("video", "me", "", 60)
-    monkeypatch.setattr(backend, "_run", LostReply(backend._run))
+def test_a_release_whose_reply_was_lost_has_released(postgres: PostgresServer, name: str, owner: str | None):
+    with Cutter(postgres, swallow=True) as proxy:
+        backend = open_backend(name, proxy.url, None, None, "", Settings())
+        backend.acquire_lock("video", "me", "", 60)
+        proxy.cut_next()
 
-    assert backend.release_lock("video", owner)
-    assert backend.locks() == []
-    assert not backend.release_lock("video", owner)
-    backend.close()
+        assert backend.release_lock("video", owner)
+
+        assert proxy.cuts == 1
+        assert backend.locks() == []
+        assert not backend.release_lock("video", owner)
+        backend.close()

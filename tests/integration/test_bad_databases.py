@@ -162,6 +162,7 @@ def vacuum(url: str) -> None:
                 connection.execute(f"VACUUM FULL {table}")
 
 
+@pytest.mark.leaves("claim", "worker")  # in the copies, which are of a moment amid the work
 def test_a_backup_made_while_jobs_run_is_whole_and_disturbs_none(sqlite_bench: Bench, tmp_path: Path) -> None:
     bench = sqlite_bench
     bench.consumer("process", 2)

@@ -30,7 +30,8 @@ def test_lines_are_seen_while_the_job_runs_and_complete_at_its_end(cell: tuple[B
     assert "key-4711" not in bench.logs()
 
 
-def test_what_a_killed_attempt_logged_is_kept_beside_the_next_ones(bench: Bench) -> None:
+def test_what_a_killed_attempt_logged_is_kept_beside_the_next_ones(sqlite_bench: Bench) -> None:
+    bench = sqlite_bench
     consumer = bench.consumer("process", 1)
     result = bench.tasks.tell("key-4711", 2.0)
     eventually(lambda: said(bench, result) != [])

@@ -33,7 +33,7 @@ def test_a_job_whose_worker_was_killed_runs_again_with_its_crash_recorded(bench:
     job = bench.await_state(result, "succeeded")
     assert (job.crashes, job.result) == (1, 2)
     assert [attempt.outcome for attempt in job.attempts] == ["crashed", "succeeded"]
-    assert job.attempts[0].error == "it was killed by SIGKILL (signal 9)"
+    assert str(job.attempts[0].error).startswith("it was killed by SIGKILL (signal 9)")
     assert str(first.pid) in str(job.attempts[0].worker)
     eventually(lambda: len(consumer.worker_pids()) == 2)
 
@@ -75,8 +75,9 @@ def test_a_killed_consumer_leaves_no_process_and_its_successor_runs_its_jobs(cel
         again = bench.runs("began", f"job-{number}")[1]
         assert again.at - started < 2
     jobs = [bench.job(result) for result in results]
-    assert [job.crashes for job in jobs] == [1, 1] + [0] * 10
-    assert "gone" in str(jobs[0].attempts[0].error)
+    # In one process nobody knows which of the two it was: neither is charged.
+    assert [job.crashes for job in jobs] == [int(kind == "process")] * 2 + [0] * 10
+    assert kind != "process" or "gone" in str(jobs[0].attempts[0].error)
     assert len(bench.runs("ended")) == 12
 
 

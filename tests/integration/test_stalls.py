@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+from typing import Any
 
-from tests.consumers import Bench
+from huey.api import chord
+
+from tests.consumers import Bench, Consumer
 from tests.eventually import eventually
 
 #: A short lease; the heartbeat shows a worker whose own threads cannot run.
@@ -24,7 +28,7 @@ def test_a_stopped_workers_jobs_are_taken_over_and_its_late_end_is_dropped(bench
 
     assert second.pid != first.pid
     bench.await_run("ended", "stalled", 2)
-    eventually(lambda: "had been taken over" in consumer.log())
+    eventually(lambda: late_ends(consumer, call) == ["succeeded"])
     job = bench.await_state(call, "succeeded")
     assert (job.crashes, [attempt.outcome for attempt in job.attempts]) == (0, ["succeeded"])
     assert str(second.pid) in str(job.worker)
@@ -52,25 +56,43 @@ def test_a_worker_that_was_given_up_works_again_when_it_goes_on(sqlite_bench: Be
     eventually(lambda: consumer.worker_pids() == [pid])
 
 
-def test_a_stopped_consumer_is_taken_over_by_another(cell: tuple[Bench, str]) -> None:
+def test_nothing_that_a_stopped_consumer_brings_later_counts(cell: tuple[Bench, str]) -> None:
+    """Another has taken over its jobs: its results, failures, follow-ups, chord members and unique keys are void."""
     bench, kind = cell
-    first = bench.consumer(kind, 1, **SHORT)
-    result = bench.tasks.spell("stalled", 0.5)
-    bench.await_run("began", "stalled")
+    stall, follow, gather = bench.tasks.stall, bench.tasks.follow, bench.tasks.gather
+    first = bench.consumer(kind, 5, **SHORT, environment={"TEST_FAILS": "1"})
+    step = stall.s("step").then(follow, "step")
+    members = [stall.s(key) for key in ("member", "fails-member")]
+    bench.huey.enqueue(step)
+    callback = bench.huey.enqueue(chord(members, gather.s())).callback
+    results = [stall("passes"), stall("fails"), step, *members]
+    for result in results:
+        bench.await_state(result, "running")  # nobody is in the middle of a write
 
     first.send_group(signal.SIGSTOP)
-    bench.consumer(kind, 1, **SHORT, ready=False)
-    bench.await_state(result, "succeeded")
+    second = bench.consumer(kind, 5, **SHORT, ready=False)
+    bench.await_all("succeeded", 7)
+    replaced = [bench.job(result) for result in results]
+    waiting = stall.schedule(("passes",), delay=600)
     first.send_group(signal.SIGCONT)
 
-    bench.await_run("ended", "stalled", 2)
-    eventually(lambda: "had been taken over" in first.log())
-    job = bench.job(result)
-    assert (job.crashes, [attempt.outcome for attempt in job.attempts]) == (0, ["succeeded"])
-    results = [bench.tasks.spell(f"later-{number}", 0.05) for number in range(20)]
-    for handle in results:
-        bench.await_state(handle, "succeeded")
-    assert len(bench.runs("ended")) == 22
+    late = [["succeeded"], ["queued"], ["succeeded"], ["succeeded"], ["queued"]]
+    eventually(lambda: [late_ends(first, result) for result in results] == late)
+    assert [bench.job(result) for result in results] == replaced
+    assert {job.result for job in replaced} <= set(second.group())
+    assert all([attempt.outcome for attempt in job.attempts] == ["succeeded"] for job in replaced)
+    assert bench.job(callback).result == [replaced[3].result, replaced[4].result]
+    assert stall("passes").id == waiting.id
+    assert waiting.cancel()
+    bench.await_state(bench.tasks.note("later"), "succeeded")
+    assert (len(bench.runs("ended")), len(bench.runs("followed")), len(bench.runs("ran", "gather"))) == (10, 1, 1)
+    assert bench.huey.backend.counts() == {"succeeded": 8, "cancelled": 1}
+
+
+def late_ends(consumer: Consumer, job: Any) -> list[str]:
+    """What a consumer has brought too late, as its log tells with its claim and the one that replaced it."""
+    line = rf"Job {job.id} ended as (\w+), but its claim \d+ had been taken over by claim \d+ of worker \d+"
+    return re.findall(line, consumer.log())
 
 
 def test_a_job_inside_one_c_call_longer_than_its_lease_runs_once(cell: tuple[Bench, str]) -> None:

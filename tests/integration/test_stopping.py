@@ -108,7 +108,9 @@ def test_what_may_run_at_most_once_is_recorded_as_lost_when_its_worker_dies(cell
     assert [attempt.outcome for attempt in job.attempts] == ["lost"]
     assert job.attempts[0].started_at is not None
     assert "may be begun only once: whether it was done is not known" in str(job.reason)
-    assert "SIGKILL" in str(job.reason) or kind != "process"
+    death = job.attempts[0].death
+    assert death is not None
+    assert death.signal == "SIGKILL" if kind == "process" else death.last_seen is not None
     assert len(bench.runs("began", "doomed")) == 1
     bench.await_state(bench.tasks.once("fine"), "succeeded")
 

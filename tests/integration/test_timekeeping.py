@@ -71,16 +71,3 @@ def test_a_parked_job_is_released_when_a_consumer_knows_its_task(bench: Bench) -
     job = bench.await_state(result, "succeeded")
     assert job.result == "early"
     assert bench.runs("ran")[0].at - started < 4, "not released at the start, but by a later look"
-
-
-def test_consumers_of_two_versions_lose_nothing(bench: Bench) -> None:
-    """In a rolling deploy the older ones meet jobs that only the newer ones know."""
-    added_later = bench.huey.task()(jobs.added_later)
-    bench.consumer("process", 1)
-    bench.consumer("process", 1, app="newer", reaper=0.2)
-
-    results = [added_later(f"later-{number}") for number in range(10)]
-
-    for result in results:
-        bench.await_state(result, "succeeded")
-    assert len(bench.runs("ran")) == 10

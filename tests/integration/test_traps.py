@@ -13,35 +13,6 @@ from tests.eventually import eventually
 from tests.servers import PostgresServer
 
 
-@pytest.mark.parametrize("kind", ["thread", pytest.param("greenlet", marks=pytest.mark.long)])
-def test_a_job_that_kills_its_process_each_time_fails_at_the_cap_and_the_innocent_succeed(
-    bench: Bench, kind: str
-) -> None:
-    consumer = bench.consumer(kind, 4, ready=False)
-    innocent = [bench.tasks.spell(f"innocent-{number}", 0.3) for number in range(6)]
-    killer = bench.tasks.kill_me("killer")
-    innocent += [bench.tasks.spell(f"innocent-{number}", 0.3) for number in range(6, 12)]
-
-    deaths = 0
-    deadline = time.monotonic() + 60
-    while not all(bench.job(result).ended for result in (killer, *innocent)):
-        assert time.monotonic() < deadline, bench.logs()
-        if not consumer.is_running():  # what a supervisor does
-            assert consumer.wait() == -signal.SIGKILL
-            deaths += 1
-            consumer.start(ready=False)
-        time.sleep(0.05)
-    consumer.await_ready()
-
-    job = bench.job(killer)
-    assert (job.state, job.crashes, deaths) == ("failed", 3, 3)
-    assert [attempt.outcome for attempt in job.attempts] == ["crashed"] * 3
-    assert len(bench.runs("began", "killer")) == 3
-    assert {bench.job(result).state for result in innocent} == {"succeeded"}
-    # Beside the killer in its first crash only: after that each suspect runs alone.
-    assert max(bench.job(result).crashes for result in innocent) <= 1
-
-
 def test_a_retry_goes_to_the_back_of_the_queue(bench: Bench) -> None:
     retried = bench.tasks.fail_first.s("retried", 1)
     bench.huey.enqueue_many([retried, *(bench.tasks.note.s(f"other-{number}") for number in range(5))])

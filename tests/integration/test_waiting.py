@@ -126,8 +126,9 @@ def test_who_waits_while_the_store_is_away_is_told_when_it_is_back(
 def mails(redis_url: str, name: str) -> Iterator[RedisBackend]:
     """A worker that serves one queue."""
     backend = open_redis(name, redis_url, Settings(queues=("mail",)))
-    backend.register(jobs.record(queues="mail"))
+    worker = backend.register(jobs.record(queues="mail"))
     yield backend
+    backend.retire(worker)
     backend.close()
 
 

@@ -15,6 +15,7 @@ import pytest
 from nephew import failpoints
 from nephew.errors import BackendError
 from tests.failpoints import Failpoints
+from tests.matrix import Place
 
 NEPHEW = Path(failpoints.__file__).parent
 
@@ -78,3 +79,9 @@ def test_the_places_that_are_documented_are_those_there_are():
     }
 
     assert documented - {"mid-run"} == used
+
+
+def test_the_kill_matrix_has_all_of_them():
+    used = {place for path in NEPHEW.rglob("*.py") for place in re.findall(r'reach\("([a-z-]+)"\)', path.read_text())}
+
+    assert {str(place) for place in Place} - {"mid-run"} == used

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-VALUES = {"clock", "codec", "errors", "failpoints", "job", "options", "settings", "shield", "version"}
+VALUES = {"clock", "codec", "death", "errors", "failpoints", "job", "options", "settings", "shield", "version"}
 BACKENDS = {"redis", "sql"}
 FACES = {"cli", "laravel", "testing", "web"}
 

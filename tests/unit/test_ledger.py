@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nephew.backends.records import Outcome, Settled
+from nephew.backends.records import Holder, Outcome, Settled
 from nephew.endings import Finished
 from nephew.errors import BackendError
 from nephew.job import State
 from nephew.ledger import BATCH, FULL, Ledger
 from tests.eventually import eventually
 
-NOTHING_LOST = Settled(frozenset(), ())
+NOTHING_LOST = Settled({}, ())
 
 
 class Store:
@@ -59,15 +59,15 @@ def test_a_flush_of_nothing_asks_nobody():
     assert store.asked == []
 
 
-def test_a_lost_claim_is_told_with_its_token(caplog: pytest.LogCaptureFixture):
-    ledger = Ledger(Store(reply=Settled(frozenset({(2, 1)}), ("after",))))
+def test_a_lost_claim_is_told_with_its_token_and_that_which_replaced_it(caplog: pytest.LogCaptureFixture):
+    ledger = Ledger(Store(reply=Settled({(2, 1): Holder(7, 3)}, ("after",))))
     kept, lost = ledger.add(finished(1)), ledger.add(finished(2))
 
     ledger.flush()
 
     assert (kept.lost, lost.lost) == (False, True)
     assert kept.enqueued == ("after",)
-    assert "Job job 2 ended as succeeded, but its claim 1 had been taken over" in caplog.text
+    assert "Job job 2 ended as succeeded, but its claim 1 had been taken over by claim 3 of worker 7" in caplog.text
 
 
 def test_a_batch_without_an_answer_is_repeated_unchanged_before_anything_else():

@@ -14,10 +14,12 @@ from huey.api import Task
 from huey.exceptions import CancelExecution
 
 from nephew import Nephew, lane
+from nephew.current import Running
 from nephew.expiry import Expiry
 from nephew.job import ENDED, TRANSITIONS, WAITING, State
 from nephew.keeper import Keeper
 from nephew.lane import Lane
+from nephew.middleware import Run
 from nephew.recovery import Reaper
 from tests.eventually import eventually
 
@@ -83,7 +85,7 @@ class Walk:
     """One instance whose jobs do as they are told, a worker for it, and what the database saw."""
 
     def __init__(self, url: str, name: str) -> None:
-        self.huey, self.blind = Nephew(name, url), Nephew(name, url)
+        self.huey, self.blind = Nephew(name, url, middleware=[self._before]), Nephew(name, url)
         self.huey.backend.migrate()
         for statement in WATCH:
             self.huey.backend.database.execute_sql(statement)
@@ -91,6 +93,11 @@ class Walk:
         self.work = self.huey.task(name="work")(self._work)
         self.lane = Lane(self.huey.worker)
         self.keeper = Keeper(self.huey.worker)
+
+    def _before(self, job: Running, call_next: Run) -> None:
+        if job.args:  # the function takes none
+            self.show()
+        call_next(job)
 
     def _work(self) -> None:
         while self.orders:
@@ -204,6 +211,9 @@ def parked(walk: Walk) -> None:
     walk.huey.retry(released.id)
     walk.step()
     walk.huey.cancel(cancelled.id)
+    unfit = walk.call(args=(1,))
+    walk.step()
+    assert walk.huey.job(unfit.id).state == "parked"  # type: ignore[union-attr]
 
 
 def steered(walk: Walk) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ presence = Presence(sys.argv[1], "worker", 4)
 presence.began(0, 11, 1, 100.0)
 presence.began(1, 12, 1, 200.0)
 presence.began(3, 14, 2, 300.5)
+presence.keep(1, b"something")
+presence.keep(3, b"something")
 presence.ended(1)
 print(presence.path, flush=True)
 sys.stdin.read()
@@ -59,7 +62,8 @@ def test_a_killed_process_is_dead_and_what_it_was_running_is_read(worker):
 
     found = look(worker.path, "worker")
 
-    assert found == Found(False, {(11, 1): 100.0, (14, 2): 300.5})
+    assert (found.alive, found.running) == (False, {(11, 1): 100.0, (14, 2): 300.5})
+    assert [words.partition(b"\0")[0] for words in found.words] == [b"", b"something"]
     assert look(worker.path, "worker") == found, "a look changes nothing"
 
 
@@ -90,9 +94,23 @@ def test_without_a_file_nothing_is_known(tmp_path: Path):
 def test_a_file_that_was_cut_short_is_read_as_far_as_it_goes(worker):
     worker.kill()
     worker.wait()
-    os.truncate(worker.path, 64 + 24 + 10)
+    os.truncate(worker.path, 64 + 4096 + 10)
 
-    assert look(worker.path, "worker") == Found(False, {(11, 1): 100.0})
+    assert look(worker.path, "worker").running == {(11, 1): 100.0}
+
+
+def test_what_the_dead_have_left_is_swept_away_after_a_day(tmp_path: Path):
+    own = Presence(str(tmp_path), "own", 1)
+    for name, days in {"dead": 2, "just-dead": 0, "foreign": 2}.items():
+        path = tmp_path / name
+        path.write_bytes(b"somebody's file" if name == "foreign" else name.encode().ljust(64, b"\0"))
+        os.utime(path, (0, time.time() - days * 86400))
+    os.utime(own.path, (0, 0))
+
+    presence.sweep(str(tmp_path))
+
+    assert {path.name for path in tmp_path.iterdir()} == {"own", "just-dead", "foreign"}
+    own.remove()
 
 
 def test_ones_own_file_is_looked_at_without_losing_its_lock(tmp_path: Path):
@@ -171,7 +189,7 @@ def test_a_full_disk_is_an_error_of_ours_and_no_bus_error(tmp_path: Path):
             "--mount",
             "sh",
             "-c",
-            f"mount -t tmpfs -o size=16k tmpfs {full} && exec {sys.executable} - {full}",
+            f"mount -t tmpfs -o size=32k tmpfs {full} && exec {sys.executable} - {full}",
         ],
         input=FULL_DISK,
         capture_output=True,
@@ -188,7 +206,7 @@ FULL_DISK = """
 import sys
 from pathlib import Path
 from nephew.errors import BackendError
-from nephew.presence import Presence
+from nephew.presence import ROOM, Presence
 folder = Path(sys.argv[1])
 filler = (folder / "filler").open("wb", buffering=0)
 try:
@@ -197,12 +215,13 @@ try:
 except OSError:
     pass
 try:
-    Presence(str(folder), "worker", 100).began(99, 1, 1, 1.0)
+    Presence(str(folder), "worker", 5).began(4, 1, 1, 1.0)
 except BackendError as error:
     print("No space left on device" if "No space left" in str(error) else error)
 filler.truncate(0)
-worker = Presence(str(folder), "worker", 100)
-worker.began(99, 1, 1, 1.0)
+worker = Presence(str(folder), "worker", 5)
+worker.began(4, 1, 1, 1.0)
+worker.keep(4, bytes(ROOM))
 worker.remove()
 print("room again")
 """

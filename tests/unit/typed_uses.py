@@ -23,7 +23,7 @@ Nephew(name=1)  # wrong: not a text
 # -- tasks -------------------------------------------------------------------------------------------
 
 
-@huey.task(queue="mail", retries=5, unique=lambda todo, loud=False: todo)
+@huey.task(queue="mail", retries=5, unique=lambda todo, loud=False: todo, aliases="shop.remind")
 def send_reminder(todo: int, loud: bool = False) -> None: ...
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from nephew.backends.records import EventBatch, EventRow
+from nephew.backends.events import EventBatch, EventRow
 from nephew.backends.redis.results import Results
 from nephew.errors import BackendError, NephewError
 

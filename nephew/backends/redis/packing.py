@@ -32,7 +32,7 @@ def body(head: tuple[Any, ...], payload: bytes) -> bytes:
     return _written(head) + b"\n" + payload
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=128)
 def _written(head: tuple[Any, ...]) -> bytes:
     """A head without the nulls at its end; those of most jobs of a task are the same."""
     last = len(head)
@@ -124,8 +124,8 @@ def expiry(marks: dict[str, Any], stored: float | None) -> float | None:
     return stored if changed is None else float(changed)
 
 
-def end(outcome: Outcome, now: float) -> bytes:
-    """What is kept of an end, its result included."""
+def end(worker: int, outcome: Outcome, now: float) -> bytes:
+    """What is kept of an end, its result included, and by whose claim it came."""
     told: dict[str, Any] = {
         "place": outcome.seq,  # first: see `lua/lib/ends.lua`
         "state": outcome.state,
@@ -136,6 +136,7 @@ def end(outcome: Outcome, now: float) -> bytes:
         "error": storable(outcome.error),
         "fingerprint": outcome.fingerprint,
         "reason": storable(outcome.reason),
+        "by": (worker, outcome.claim),
     }
     if outcome.progress is not None:
         told["progress"], told["message"] = outcome.progress[0], storable(outcome.progress[1])
@@ -145,7 +146,7 @@ def end(outcome: Outcome, now: float) -> bytes:
 def never(step: Never, now: float) -> tuple[Any, ...]:
     """The values of a step that will not run, as `lua/settle.lua` reads them."""
     head = (
-        step.task, step.queue, 0.0, None, None, None, None, step.parent, step.relation, step.member, step.tags,
+        step.task, step.queue, 0.0, None, None, step.chord, None, step.parent, step.relation, step.member, step.tags,
         step.redacted,
     )  # fmt: skip
     kept = joined({"state": State.CANCELLED, "finished_at": now, "reason": storable(step.reason)}, step.result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nephew.backends.records import ChordMark, Outcome, Settled
+from nephew.backends.records import ChordMark, Holder, Outcome, Settled
 from nephew.backends.redis import packing
 from nephew.backends.redis.queue import Queue
 from nephew.job import State
@@ -17,7 +17,7 @@ class Settlement(Queue):
     def settle(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
         """Apply outcomes; see the contract."""
         now = self.now()
-        claims = [value for outcome in outcomes for value in _claim(outcome, now)]
+        claims = [value for outcome in outcomes for value in _claim(worker, outcome, now)]
         more = [
             value
             for index, outcome in enumerate(outcomes)
@@ -32,24 +32,26 @@ class Settlement(Queue):
 def _settled(reply: Sequence[Any], outcomes: Sequence[Outcome]) -> Settled:
     known, lost, enqueued, stopped = reply
     keys = [(outcome.seq, outcome.claim) for outcome in outcomes]
-    if not known:  # the worker was declared dead and its claims given away
-        return Settled(frozenset(keys), (), known=False)
-    if not lost and not enqueued and not stopped:
+    if known and not lost and not enqueued and not stopped:
         return _ALL_WELL
     return Settled(
-        frozenset(keys[index] for index in lost),
+        {
+            keys[index]: Holder(int(worker), int(claim)) if worker else None
+            for index, worker, claim in zip(lost[::3], lost[1::3], lost[2::3], strict=True)
+        },
         tuple(job_id.decode() for job_id in enqueued),
+        known=bool(known),
         stopped={keys[index]: why.decode() for index, why in zip(stopped[::2], stopped[1::2], strict=True)},
     )
 
 
-_ALL_WELL = Settled(frozenset(), ())
+_ALL_WELL = Settled({}, ())
 
 
-def _claim(outcome: Outcome, now: float) -> tuple[Any, ...]:
+def _claim(worker: int, outcome: Outcome, now: float) -> tuple[Any, ...]:
     """What every claim brings; see `lua/settle.lua`."""
     if packing.has_ended(outcome):
-        how, body = "own" if _is_own_end(outcome) else "end", packing.end(outcome, now)
+        how, body = "own" if _is_own_end(outcome) else "end", packing.end(worker, outcome, now)
     elif outcome.payload is not None:
         how, body = "again", packing.again(outcome).encode()
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from nephew.backends.records import Change, NewJob
 from nephew.backends.redis import packing
@@ -12,8 +12,6 @@ from nephew.backends.redis.queue import Queue
 PROMOTED = 500
 #: The most steps in one call: whoever moves jobs has ticks to write as well.
 STEPS = 20
-#: The most parked jobs looked at in one step.
-LOOKED_AT = 1000
 
 
 class Waiting(Queue):
@@ -39,19 +37,9 @@ class Waiting(Queue):
         eta = self.run("next_due")
         return None if eta is None else float(eta)
 
-    def unpark(self, tasks: Iterable[str] = (), ids: Iterable[str] = (), reason: str = "") -> int:
+    def unpark(self, ids: Sequence[str]) -> int:
         """Put parked jobs back; see the contract."""
-        if tasks := list(tasks):
-            return self._unpark_tasks(tasks, reason)
-        return int(self.run("unpark", reason, 0, *ids))
-
-    def _unpark_tasks(self, tasks: list[str], reason: str) -> int:
-        left = total = 0
-        while ids := self.run("parked", left, LOOKED_AT):
-            released = int(self.run("unpark", reason, len(tasks), *tasks, *ids))
-            left += len(ids) - released
-            total += released
-        return total
+        return int(self.run("unpark", *ids))
 
     def requeue(self, job_id: str) -> bool:
         """Run an ended job again; see the contract."""

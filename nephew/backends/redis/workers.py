@@ -102,12 +102,15 @@ class Workers(Queue):
 
     def _evidence(self, died: Died, caps: Callable[[str], int]) -> Iterator[Value]:
         """What it was running, as `lua/reap.lua` reads it; the script asks nobody for caps."""
-        if not died.running or not died.charged:
+        running = died.running or {}
+        if not died.charged or not (running or died.suspects):
             return
         for job_id, place, claim, task in self.run("evidence", died.worker):
             found = int(place), int(claim)
-            if found in died.running:
-                yield from (job_id, claim, died.running[found] or "", caps(task.decode()))
+            if found in running:
+                yield from (job_id, claim, running[found] or "", caps(task.decode()))
+            elif found in died.suspects:
+                yield from (job_id, claim, "", "")
 
     def _inherited(self, name: str, claim: int, *values: Value) -> list[Claimed]:
         """What a script gave to an heir, who has to end it."""

@@ -370,11 +370,12 @@ class Postgres(Dialect):
         return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23", "54")
 
     def is_broken(self, error: BaseException) -> bool:
-        if psycopg is None or not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        lost = psycopg and (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+        if not lost or not isinstance(error, lost):
             return False
-        # A lock timeout or a deadlock has a code; a connection that is gone has none, or one of class 08 or 57.
+        # A lock timeout or a deadlock has a code; a connection that is gone has none, 25P03 or one of class 08 or 57.
         code = getattr(error, "sqlstate", None)
-        return code is None or code[:2] in ("08", "57")
+        return code is None or code[:2] in ("08", "57") or code == "25P03"
 
     def is_conflict(self, error: BaseException) -> bool:
         return getattr(error, "sqlstate", None) in ("40001", "40P01")  # serialization failure, deadlock

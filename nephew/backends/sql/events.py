@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nephew.backends.records import EventBatch, EventRow
+from nephew.backends.events import EventBatch, EventRow
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.dialects import Dialect, marks
 from nephew.backends.sql.results import LIVE, Results

@@ -25,12 +25,11 @@ SHORT_COLUMNS = ", ".join(
     f"CASE WHEN length({field}) > ? THEN ? ELSE {field} END" if field in ("payload", "result") else field
     for field in _FIELDS
 )
-FLUSHED = {
-    "queue": "DELETE FROM nephew_job WHERE name = ? AND state IN ('queued', 'running', 'parked')",
-    "schedule": "DELETE FROM nephew_job WHERE name = ? AND state IN ('scheduled', 'retrying')",
-    "counters": "DELETE FROM nephew_counter WHERE name = ?",
-    "results": "DELETE FROM nephew_data WHERE name = ?",
-}
+#: What a flush deletes: jobs in these states, or all of a table.
+FLUSHED = {"queue": "'queued', 'running', 'parked'", "schedule": "'scheduled', 'retrying'"}
+EMPTIED = {"counters": "nephew_counter", "results": "nephew_data"}
+#: How many jobs a flush deletes with one statement.
+CHUNK = 500
 
 
 class History(Connected):
@@ -220,11 +219,22 @@ class History(Connected):
         """Delete all of one kind; see the contract."""
 
         def step(run: Run) -> None:
-            run(FLUSHED[what], (self.name,))
+            if what in FLUSHED:
+                self._flush_jobs(run, FLUSHED[what])
+                return
+            run(f"DELETE FROM {EMPTIED[what]} WHERE name = ?", (self.name,))
             if what == "results":
                 run("UPDATE nephew_job SET result = NULL WHERE name = ? AND result IS NOT NULL", (self.name,))
 
         self.write(step)
+
+    def _flush_jobs(self, run: Run, states: str) -> None:
+        some = (
+            f"SELECT seq, id, chord FROM nephew_job WHERE name = ? AND state IN ({states})"
+            f" ORDER BY seq LIMIT {CHUNK}{self.dialect.for_update}"
+        )
+        while rows := run(some, (self.name,)).fetchall():
+            self._delete(run, rows)
 
 
 def _row(values: Sequence[object]) -> Row:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from nephew.backends.records import ChordMark, LogLines, Never, NewJob, Outcome, Settled
+from nephew.backends.records import ChordMark, Holder, LogLines, Never, NewJob, Outcome, Settled
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.events import Happened, tell
@@ -39,11 +39,14 @@ LOG = (
     "INSERT INTO nephew_log (name, job, attempt, lines, dropped) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (name, job, attempt) DO UPDATE SET lines = excluded.lines, dropped = excluded.dropped"
 )
-PARK = "UPDATE nephew_job SET state = 'parked', reason = ?, worker = NULL, claim = NULL WHERE seq = ?"
+PARK = (
+    "UPDATE nephew_job SET state = 'parked', reason = ?, worker = NULL, claim = NULL, started_at = NULL, once = FALSE"
+    " WHERE seq = ?"
+)
 NEVER = (
     "INSERT INTO nephew_job (name, id, task, queue, state, priority, payload, enqueued_at, finished_at,"
-    " result, reason, parent, relation, member, tags, redacted)"
-    " VALUES (?, ?, ?, ?, 'cancelled', 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    " result, reason, parent, relation, member, tags, redacted, chord)"
+    " VALUES (?, ?, ?, ?, 'cancelled', 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
 
@@ -83,8 +86,19 @@ class Settlement(Queue):
         self._keep_logs(run, kept)
         told = [_happened(outcome) for outcome in kept if _is_told(outcome)]
         tell(run, self.dialect, self.name, self.now(), [*told, *broken_off])
-        lost = frozenset((outcome.seq, outcome.claim) for outcome in outcomes) - held.keys()
-        return Settled(lost, tuple(enqueued), stopped=stopped)
+        lost = [outcome for outcome in outcomes if (outcome.seq, outcome.claim) not in held]
+        return Settled(self._taken_over(run, lost), tuple(enqueued), stopped=stopped)
+
+    def _taken_over(self, run: Run, lost: Sequence[Outcome]) -> dict[tuple[int, int], Holder | None]:
+        """The claims of these outcomes, each with who has the job instead; a retry has given it another place."""
+        if not lost:
+            return {}
+        rows = run(
+            f"SELECT id, worker, claim FROM nephew_job WHERE name = ? AND id IN ({marks(lost)}) AND worker IS NOT NULL",
+            (self.name, *(outcome.id for outcome in lost)),
+        )
+        holders = {job: Holder(worker, claim) for job, worker, claim in rows.fetchall()}
+        return {(outcome.seq, outcome.claim): holders.get(outcome.id) for outcome in lost}
 
     def _held(self, run: Run, worker: int, outcomes: Sequence[Outcome]) -> dict[tuple[int, int], str | None]:
         """The claims that still hold, each with why its end was asked for, if it was."""
@@ -180,7 +194,8 @@ class Settlement(Queue):
         now = self.now()
         values = [
             (self.name, step.id, step.task, step.queue, step.payload, now, now, step.result,
-             storable(step.reason), step.parent, step.relation, step.member, step.tags, step.redacted)
+             storable(step.reason), step.parent, step.relation, step.member, step.tags, step.redacted,
+             step.chord)
             for step in steps
         ]  # fmt: skip
         run(NEVER, values, many=True)
@@ -209,7 +224,8 @@ class Settlement(Queue):
     def _remember(self, run: Run, worker: int, number: int, settled: Settled) -> None:
         told = settled.lost or settled.enqueued or settled.stopped
         stopped = [(*key, reason) for key, reason in settled.stopped.items()]
-        reply = json.dumps([sorted(settled.lost), settled.enqueued, stopped]) if told else None
+        lost = [(*key, holder) for key, holder in settled.lost.items()]
+        reply = json.dumps([lost, settled.enqueued, stopped]) if told else None
         if not run(
             "UPDATE nephew_worker SET settled = ?, reply = ? WHERE number = ? AND settled < ?",
             (number, reply, worker, number),
@@ -220,10 +236,14 @@ class Settlement(Queue):
         rows = self.read("SELECT settled, reply FROM nephew_worker WHERE number = ?", (worker,))
         if not rows or rows[0][0] != number:
             # The worker was declared dead and its claims given away.
-            return Settled(frozenset((o.seq, o.claim) for o in outcomes), (), known=bool(rows))
-        lost, enqueued, *more = json.loads(rows[0][1]) if rows[0][1] else ([], [])
-        stopped = {(seq, claim): reason for seq, claim, reason in (more[0] if more else [])}
-        return Settled(frozenset((seq, claim) for seq, claim in lost), tuple(enqueued), stopped=stopped)
+            lost = self.write(lambda run: self._taken_over(run, outcomes))
+            return Settled(lost, (), known=bool(rows))
+        lost, enqueued, stopped = json.loads(rows[0][1] or "[[], [], []]")
+        return Settled(
+            {(seq, claim): holder and Holder(*holder) for seq, claim, holder in lost},
+            tuple(enqueued),
+            stopped={(seq, claim): reason for seq, claim, reason in stopped},
+        )
 
 
 def _is_own_end(outcome: Outcome) -> bool:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from peewee import PeeweeException
 
 from nephew.backends.records import Outcome, Settled, Transaction
+from nephew.backends.sql.server import PatientConnection
 from nephew.backends.sql.settlement import Settlement
 from nephew.errors import NephewError
 from nephew.shield import my_shield
@@ -32,12 +33,16 @@ class Transactions(Settlement):
             self.database.connect()
         if not self.database.in_transaction():
             self._end_stray_transaction()
-        with ExitStack() as turn:
+        with ExitStack() as turn, ExitStack() as opened:
             if not self.database.in_transaction():
                 turn.enter_context(self.dialect.writing())
             scope = self.database.atomic(*self.dialect.begin)
-            scope.__enter__()
-            return Transaction(self.database.connection(), scope, self.database.transaction_depth(), turn.pop_all())
+            opened.enter_context(scope)
+            connection = self.database.connection()
+            if isinstance(connection, PatientConnection):
+                connection.allow_idling()
+            opened.pop_all()  # it stays open
+            return Transaction(connection, scope, self.database.transaction_depth(), turn.pop_all())
 
     def trouble(self, transaction: Transaction) -> NephewError | None:
         """Why it cannot be committed; see the contract."""

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from peewee import Database, PostgresqlDatabase, SqliteDatabase
 
 from nephew.backends.sql.dialects import Dialect, Postgres, Sqlite
+from nephew.backends.sql.server import PoolerAwareDatabase
 from nephew.errors import ConfigError
 
 try:
@@ -96,10 +97,10 @@ def _postgres(url: str) -> Dialect:
         raise ConfigError("PostgreSQL needs psycopg: install nephew[postgres]")
     url = "postgresql" + url[url.index(":") :]
     try:
-        psycopg.conninfo.conninfo_to_dict(url)
+        database = PoolerAwareDatabase(url)
     except psycopg.ProgrammingError as error:
         raise ConfigError(f"expected a PostgreSQL URI, got {_place(url)!r}: {str(error).strip()}") from None
-    return Postgres(PoolerAwareDatabase(url, prefer_psycopg3=True), f"postgresql {_place(url)}")
+    return Postgres(database, f"postgresql {_place(url)}")
 
 
 def _place(url: Any) -> str:
@@ -113,17 +114,3 @@ def _place(url: Any) -> str:
     except ValueError:
         return text.split("://", 1)[0] + "://…"
     return text.replace(f":{password}@", ":…@", 1) if password else text
-
-
-class PoolerAwareDatabase(PostgresqlDatabase):
-    """A PostgreSQL that may be behind a pooler, which gives each transaction another connection to the server.
-
-    A statement that was prepared on one of them is unknown to the next, or another statement of that name is run.
-    """
-
-    def _connect(self) -> Any:
-        connection = super()._connect()  # type: ignore[misc]  # Peewee does not tell of it
-        (server,) = connection.execute("SELECT pg_backend_pid()").fetchone()
-        if server != connection.info.backend_pid:  # a pooler's answer names no process of the server
-            connection.prepare_threshold = None
-        return connection

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from nephew.backends.records import Change, NewJob
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.queue import Queue
-from nephew.backends.sql.tables import RARE
 
 #: The most jobs moved in one step.
 PROMOTED = 500
@@ -70,27 +69,19 @@ class Waiting(Queue):
     def next_due(self) -> float | None:
         """When the next scheduled job is due; see the contract."""
         rows = self.read(
-            "SELECT min(eta) FROM nephew_job WHERE name = ? AND state IN ('scheduled', 'retrying')",
+            "SELECT min(eta) FROM nephew_job WHERE name = ? AND state IN ('scheduled', 'retrying') AND worker IS NULL",
             (self.name,),
         )
         return None if rows[0][0] is None else float(rows[0][0])
 
-    def unpark(self, tasks: Iterable[str] = (), ids: Iterable[str] = (), reason: str = "") -> int:
+    def unpark(self, ids: Sequence[str]) -> int:
         """Put parked jobs back; see the contract."""
-        tasks, ids = list(tasks), list(ids)
-        column, values = ("task", tasks) if tasks else ("id", ids)
-        parked = (
-            f"name = ? AND state = 'parked' AND {RARE} AND {column} IN ({marks(values)})"
-            " AND coalesce(reason, '') LIKE ?"
-        )
-        params = (self.name, *values, f"{reason}%")
-        if not values or not self.read(f"SELECT 1 FROM nephew_job WHERE {parked} LIMIT 1", params):
-            return 0
 
         def step(run: Run) -> int:
             count = run(
-                f"UPDATE nephew_job SET state = 'queued', reason = NULL, worker = NULL, claim = NULL WHERE {parked}",
-                params,
+                "UPDATE nephew_job SET state = 'queued', reason = NULL"
+                f" WHERE name = ? AND state = 'parked' AND worker IS NULL AND id IN ({marks(ids)})",
+                (self.name, *ids),
             ).rowcount
             self.dialect.tell(run, self.name)
             return int(count)

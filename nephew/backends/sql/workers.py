@@ -91,7 +91,7 @@ class Workers(Queue):
             (heir, claim, self.name, self.name),
             unless=lambda: self._taken(heir, claim),
         )
-        return self._claimed(rows)
+        return self._claimed(rows or self._taken(heir, claim))
 
     def _lost(self) -> str:
         return (
@@ -203,27 +203,25 @@ class Workers(Queue):
 
     def reap(self, died: Died, heir: int, claim: int, caps: Callable[[str], int]) -> list[Claimed]:
         """Give back what a dead worker held; see the contract."""
-        return self._claimed(self.write(lambda run: self._reap(run, died, heir, claim, caps)))
+        self.write(lambda run: self._reap(run, died, heir, claim, caps))
+        return self._claimed(self._taken(heir, claim))  # also those of a first try whose reply was lost
 
-    def _reap(
-        self, run: Run, died: Died, heir: int, claim: int, caps: Callable[[str], int]
-    ) -> list[tuple[object, ...]]:
+    def _reap(self, run: Run, died: Died, heir: int, claim: int, caps: Callable[[str], int]) -> None:
         rows = run(
             "SELECT seq, claim, id, task, state, crashes, started_at, once FROM nephew_job"
             f" WHERE worker = ? AND finished_at IS NULL ORDER BY seq{self.dialect.for_update}",
             (died.worker,),
         ).fetchall()
         label = self._label(run, died.worker)
-        doomed, begun = [], []
+        begun = []
         for seq, token, job, task, state, crashes, started, once in rows:
             was_running = died.running is not None and (seq, token) in died.running
             charged = was_running and died.charged and not once  # the end of what may begin once tells of it
             if charged:
                 since = (died.running or {}).get((seq, token)) or started
                 self._record_crash(run, seq, since, label, died.cause)
-            suspect = died.charged and (charged or died.running is None)
+            suspect = died.charged and (charged or died.running is None or (seq, token) in died.suspects)
             if once or (charged and crashes + 1 >= caps(task)):
-                doomed.append(seq)
                 self._hand_over(run, seq, heir, claim)
             else:
                 run(
@@ -238,10 +236,6 @@ class Workers(Queue):
         run("DELETE FROM nephew_worker WHERE number = ?", (died.worker,))
         if rows:
             self.dialect.tell(run, self.name)
-        if not doomed:
-            return []
-        found = run(f"SELECT {TAKEN} FROM nephew_job WHERE seq IN ({marks(doomed)})", (self.name, *doomed))
-        return list(found.fetchall())
 
     def _record_crash(self, run: Run, seq: int, since: float | None, label: str, cause: str) -> None:
         run("UPDATE nephew_job SET crashes = crashes + 1, attempts = attempts + 1 WHERE seq = ?", (seq,))

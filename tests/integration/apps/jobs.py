@@ -120,8 +120,8 @@ def handle(key: str, error: BaseException) -> None:
 
 
 @job()
-def follow(attempt: int, key: str) -> None:
-    """The next step of a pipeline."""
+def follow(key: str, before: object) -> None:
+    """The next step of a pipeline, or the callback of a chord."""
     line("followed", key)
 
 
@@ -230,6 +230,24 @@ def only_one(key: str) -> str:
     return key
 
 
+@job(unique=True, retries=1)
+def stall(key: str) -> int:
+    """Takes a while, and tells where it ran. One whose key begins so fails in a consumer that is told to."""
+    line("began", key)
+    time.sleep(1)
+    line("ended", key)
+    if key.startswith("fails") and "TEST_FAILS" in os.environ:
+        raise ValueError(key)
+    return os.getpid()
+
+
+@job()
+def gather(values: list[int]) -> list[int]:
+    """The callback of a chord."""
+    line("ran", "gather")
+    return values
+
+
 def added_later(key: str) -> str:
     """A task that the applications do not know at first."""
     line("ran", key)
@@ -278,20 +296,46 @@ def overwork(key: str) -> None:
         pass
 
 
-@job(max_crashes=2)
-def overeat(key: str, survive: bool) -> None:
-    """Asks for more memory than there is, which ends the job, or its process."""
+@job()
+def overeat(key: str) -> None:
+    """Asks for more memory than there is, which ends the job."""
     line("began", key)
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, before[1]))
     try:
         bytearray(8 << 30)
-    except MemoryError:
-        if survive:
-            raise
-        os._exit(3)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@job(max_crashes=2, redact="secret")
+def perish(way: str, secret: str) -> None:
+    """Logs something, and later something else and takes its process down in the same moment."""
+    log = logging.getLogger("shop")
+    line("began", way)
+    log.warning("attempt %d began with %s", current_job().attempt, secret)
+    time.sleep(0.15)  # by then the first line is in the store; the next one would not be before another 0.1 s
+    log.warning("attempt %d ends with %s", current_job().attempt, secret)
+    DEATHS[way]()
+
+
+def _starve() -> None:
+    """What a library does that is refused memory, once it has a good deal."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    eaten = b"x" * (64 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, resource.RLIM_INFINITY))
+    try:
+        bytearray(8 << 30)
+    except MemoryError:
+        os.abort()
+    raise AssertionError(f"there was room for it beside {len(eaten)} bytes")
+
+
+DEATHS: dict[str, Callable[[], object]] = {
+    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "starved": _starve,
+    "exited": lambda: os._exit(3),
+}
 
 
 @job()

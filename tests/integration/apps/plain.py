@@ -8,7 +8,7 @@ import signal
 import sys
 
 from nephew import Nephew
-from tests.integration.apps import jobs
+from tests.integration.apps import acts, jobs, versions  # noqa: F401  # whose jobs come to the others
 
 faulthandler.register(signal.SIGUSR1)  # where does it hang?
 
@@ -16,6 +16,8 @@ huey = Nephew(os.environ["TEST_NAME"], store_intermediate_errors="TEST_STORE_ERR
 tasks = jobs.install(huey)
 if "TEST_CLOCK" in os.environ:
     jobs.install_clock(huey)
+if "TEST_VERSION" in os.environ:
+    versions.install(huey, os.environ["TEST_VERSION"])
 
 
 def _tell_what_a_fork_would_share() -> None:

@@ -5,7 +5,7 @@
 -- Returns how many.
 -- Reads workers, slots; writes jobs, marks, q:<queue>, queues, scheduled, retrying, parked, held:<worker>, running,
 -- once, stops, expiring, interim, unique, keyof, ended:<state>, ends:<slot>, attempts:<id>, logs:<id>, kin:<id>,
--- chord:<chord>, callbacks, revoked, data_until.
+-- members:<chord>, chord:<chord>, callbacks, revoked, data_until.
 
 local states, gone, seen = ARGV[1], {}, {}
 

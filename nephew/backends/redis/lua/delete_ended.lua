@@ -3,8 +3,8 @@
 --
 -- ARGV: places.
 -- Returns how many there were, still ended.
--- Reads slots; writes jobs, marks, ended:<state>, ends:<slot>, attempts:<id>, logs:<id>, kin:<id>, chord:<chord>,
--- callbacks, revoked, data_until.
+-- Reads slots; writes jobs, marks, ended:<state>, ends:<slot>, attempts:<id>, logs:<id>, kin:<id>, members:<chord>,
+-- chord:<chord>, callbacks, revoked, data_until.
 
 local gone = {}
 for _, place in ipairs(ARGV) do

@@ -6,7 +6,7 @@
 -- job id and what tells its end from another one.
 -- Returns those of them that do not belong there: they live again or have ended anew, or somebody has deleted them.
 -- Reads slots, ends:<slot>, deleted; writes ended:<state>, jobs, marks, attempts:<id>, logs:<id>, kin:<id>,
--- chord:<chord>, callbacks.
+-- members:<chord>, chord:<chord>, callbacks.
 
 local ttl, ids, signed = ARGV[1], {}, {}
 for i = 2, #ARGV, 2 do
@@ -27,6 +27,7 @@ if ttl ~= '' and #gone > 0 then
         local _, _, _, head = parts(record or '')
         if head and type(head[6]) == 'string' then
             redis.call('EXPIRE', key('chord', head[6]), math.ceil(tonumber(ttl)))
+            redis.call('UNLINK', key('kin', head[6]), key('members', head[6]))
             redis.call('HDEL', key('callbacks'), gone[i])
         end
     end

@@ -4,7 +4,7 @@
 --
 -- ARGV: worker, heir, the heir's claim, why it is dead, '1' if it is known what it was running, else '', '1' if that
 -- is to be charged, else '', most events kept, then for each claim that it was running id, claim, since when ('': not
--- known), and how many crashes its task may have.
+-- known), and how many crashes its task may have ('': it is a suspect only, uncounted).
 -- Returns what claim.lua returns, and the ids of those that may begin only once; the same when it is repeated.
 -- Reads jobs, once, stops, revoked, narrow, followed; writes workers, incarnations, beats, settled, held:<worker>,
 -- held:<heir>, running, marks, attempts:<id>, q:<queue>, queues, bell, bell:<queue>, scheduled, retrying, parked,
@@ -48,11 +48,12 @@ local function is_doomed(id, by)
         return true  -- its end tells of it
     end
     local ran = evidence[id]
-    local guilty = charged and ran and ran.claim == by
+    local suspected = charged and ran and ran.claim == by
+    local guilty = suspected and ran.cap
     if guilty and charge(id, ran.since) >= ran.cap then
         return true
     end
-    if guilty or (charged and not told) then
+    if suspected or (charged and not told) then
         suspect(id)
     end
     local begun, state = give_back(id)

@@ -7,8 +7,9 @@
 -- done: which claim, what, how many values, the values (see `also`).
 -- The body of an end is what is kept of it (see lib/ends.lua), of the others a JSON object: `eta`, `counted`,
 -- `error`, `fingerprint`, `reason`.
--- Returns 1 if the worker is known, the numbers of the claims that were lost, the ids that were enqueued, and
--- number and reason of the claims whose end somebody had asked for. The reply is kept in `settled` and given again
+-- Returns 1 if the worker is known; of each claim that was lost its number, and the worker and claim that have the job
+-- instead ('': none has); the ids that were enqueued; and number and reason of the claims whose end somebody had asked
+-- for. The reply is kept in `settled` and given again
 -- when the settle is repeated.
 -- Reads workers, followed; writes settled, held:<worker>, running, once, stops, expiring, jobs, marks, retrying,
 -- ended:<state>, slots, ends:<slot>, order, attempts:<id>, logs:<id>, interim, chord:<chord>, callbacks, revoked,
@@ -18,24 +19,6 @@ local worker, number = ARGV[1], ARGV[2]
 local most_events, most_records, ttl, ttl_others = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local count, WIDTH = tonumber(ARGV[7]), 7
 
-if redis.call('HEXISTS', key('workers'), worker) == 0 then
-    return {0, {}, {}, {}}
-end
-local before = redis.call('HGET', key('settled'), worker)
-if before then
-    local last, reply = string.match(before, '^(%d+)\n(.*)$')
-    if last == number then
-        return reply == '' and {1, {}, {}, {}} or cmsgpack.unpack(reply)
-    elseif tonumber(last) > tonumber(number) then
-        local lost = {}
-        for i = 1, count do
-            lost[i] = i - 1
-        end
-        return {1, lost, {}, {}}
-    end
-end
-
--- What holds ------------------------------------------------------------------------------------------------------
 local claims, ids = {}, {}
 for i = 1, count do
     local first = 8 + (i - 1) * WIDTH
@@ -45,20 +28,59 @@ for i = 1, count do
     }
     ids[i] = claims[i].id
 end
+
+-- Who has a job instead of a claim that was lost: holds it, or held it when it ended.
+local function taken_over_by(id)
+    local its, claim = holder(id)
+    if not its and ended_as(id) then
+        its, claim = string.match(end_of(id) or '', '^[^\n]*"by":%[(%d+),(%d+)%]')
+    end
+    return its or '', claim or ''
+end
+
+local lost = {}
+local function lose(i)
+    lost[#lost + 1] = i - 1
+    lost[#lost + 1], lost[#lost + 2] = taken_over_by(ids[i])
+end
+
+local function all_lost(known)
+    for i = 1, count do
+        lose(i)
+    end
+    return {known, lost, {}, {}}
+end
+
+if redis.call('HEXISTS', key('workers'), worker) == 0 then
+    return all_lost(0)
+end
+local before = redis.call('HGET', key('settled'), worker)
+if before then
+    local last, reply = string.match(before, '^(%d+)\n(.*)$')
+    if last == number then
+        return reply == '' and {1, {}, {}, {}} or cmsgpack.unpack(reply)
+    elseif tonumber(last) > tonumber(number) then
+        return all_lost(1)
+    end
+end
+
+-- What holds ------------------------------------------------------------------------------------------------------
 local holds = count > 0 and read(key('held', worker), ids) or {}
 local stops = count > 0 and redis.call('EXISTS', key('stops')) == 1 and read(key('stops'), ids, try) or {}
-local kept, lost, stopped, kept_ids, seen = {}, {}, {}, {}, {}
+local kept, stopped, kept_ids, seen = {}, {}, {}, {}
 for i, each in ipairs(claims) do
     if holds[i] ~= each.claim then
-        lost[#lost + 1] = i - 1
-    elseif stops[i] and each.how == 'own' then
-        stopped[#stopped + 1] = i - 1
-        stopped[#stopped + 1] = stops[i]
-    elseif not seen[each.id] then
+        lose(i)
+    elseif not seen[each.id] then  -- of two ends of a claim the first counts
         seen[each.id] = true
-        each.stop = stops[i]
-        kept[i] = each
-        kept_ids[#kept_ids + 1] = each.id
+        if stops[i] and each.how == 'own' then
+            stopped[#stopped + 1] = i - 1
+            stopped[#stopped + 1] = stops[i]
+        else
+            each.stop = stops[i]
+            kept[i] = each
+            kept_ids[#kept_ids + 1] = each.id
+        end
     end
 end
 
@@ -239,9 +261,8 @@ end
 function FOLLOWS.forget(_, first)  -- a revocation
     try('HDEL', key('revoked'), ARGV[first])
 end
-function FOLLOWS.done(each, first)  -- a chord whose values are not needed any more
+function FOLLOWS.done(_, first)  -- a chord whose values are not needed any more
     redis.call('UNLINK', key('chord', ARGV[first]))
-    try('HDEL', key('callbacks'), each.id)
 end
 function FOLLOWS.follow(_, first)  -- a job's values
     follow({job_from(ARGV, first)})
@@ -264,6 +285,7 @@ function FOLLOWS.chord(_, first)  -- chord, position, size, value, `job`, `never
             redis.call('HSET', key('callbacks'), callback, chord)
         elseif kind == 'never' then
             never(first + 5)
+            redis.call('HSET', key('callbacks'), ARGV[first + 5], chord)
         end
     end
 end

@@ -106,7 +106,7 @@ local function forget(ids)
     if redis.call('EXISTS', key('callbacks')) == 1 then
         for i, chord in ipairs(read(key('callbacks'), ids, try)) do
             if chord then
-                redis.call('UNLINK', key('chord', chord))
+                redis.call('UNLINK', key('chord', chord), key('kin', chord), key('members', chord))
                 redis.call('HDEL', key('callbacks'), ids[i])
             end
         end

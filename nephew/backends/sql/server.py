@@ -1,0 +1,141 @@
+"""Connections to a PostgreSQL that may be behind a pooler, may freeze, and may be lost without a word."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from peewee import PostgresqlDatabase
+
+try:
+    import psycopg
+    from psycopg import Connection
+except ImportError:  # the extra `postgres` is not installed
+    psycopg = None  # type: ignore[assignment]
+    Connection = object  # type: ignore[assignment, misc]
+
+#: What libpq is told unless the URL or the environment says otherwise: seconds to connect; milliseconds until bytes
+#: that were sent must be acknowledged, and until the server must answer or say that it is still at work; seconds
+#: after which a connection that nobody uses is tried, between two tries, and how many of them may fail.
+PATIENCE = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 5000,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+#: Seconds after which a server ends a transaction of ours that it hears no more of, unless it was told another time:
+#: a process that is stopped in the middle of a step, or cut off, would keep everybody from what it has locked.
+IDLE_SECONDS = 10
+#: The longest time (seconds) between two questions whether it is still at work.
+LONGEST_SILENCE = 60.0
+
+
+class PoolerAwareDatabase(PostgresqlDatabase):
+    """A PostgreSQL that may be behind a pooler, which gives each transaction another connection to the server.
+
+    A statement that was prepared on one of them is unknown to the next, or another statement of that name is run.
+    """
+
+    def __init__(self, url: str) -> None:
+        """:raises psycopg.ProgrammingError: when it is no URI that libpq knows."""
+        given = psycopg.conninfo.conninfo_to_dict(url)
+        unsaid = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults() if option.val is None}
+        ours: dict[str, Any] = {name: value for name, value in PATIENCE.items() if name in unsaid and name not in given}
+        super().__init__(url, prefer_psycopg3=True, **ours)
+        self._silence = float({**PATIENCE, **given}["tcp_user_timeout"] or 0) / 1000
+
+    def _connect(self) -> Any:
+        connection = self._connect_once()
+        server, idle = connection.execute(
+            "SELECT pg_backend_pid(), current_setting('idle_in_transaction_session_timeout')"
+        ).fetchone()
+        if server != connection.info.backend_pid:  # a pooler's answer names no process of the server
+            connection.prepare_threshold = None
+        elif idle == "0":
+            connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+        connection.again = self._connect_once
+        return connection
+
+    def _connect_once(self) -> PatientConnection:
+        connection: PatientConnection = PatientConnection.connect(self.database, autocommit=True, **self.connect_params)
+        connection.silence = self._silence
+        return connection
+
+
+class PatientConnection(Connection[Any] if psycopg else object):  # type: ignore[misc]
+    """Waits for an answer for as long as the server works on it.
+
+    What the network has lost, or what a frozen server was asked, is never answered, and libpq would wait for ever:
+    its own limits end with the last byte that the other side's kernel has acknowledged.
+
+    :ivar silence: seconds without a word after which the server is asked whether it is still at work; 0: never.
+    :ivar again: makes the connection to ask on; None: it is not asked, and counts as lost.
+    """
+
+    silence = 0.0
+    again: Callable[[], PatientConnection] | None = None
+
+    def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+        return super().wait(_Answer(self, gen) if self.silence else gen, *args, **options)
+
+    def is_served(self) -> bool:
+        """Whether the server still works on what was asked here, as it says on another connection."""
+        if self.again is None:
+            return False
+        asked = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+        try:
+            with closing(self.again()) as other:
+                if self.prepare_threshold is None:
+                    return True  # only the pooler knows which of the server's connections this is
+                found: Any = other.execute(asked, (self.info.backend_pid,)).fetchone()
+        except psycopg.Error as error:
+            return "FATAL" in str(error)  # it is there, and lets nobody in just now
+        return found is not None and not str(found[0]).startswith("idle")
+
+    def allow_idling(self) -> None:
+        """Let the transaction that is open go on, for however long nothing is said in it."""
+        name = "idle_in_transaction_session_timeout"
+        self.execute(f"SELECT set_config('{name}', '0', TRUE) WHERE current_setting('{name}') = '{IDLE_SECONDS}s'")
+
+    def give_up(self) -> None:
+        """:raises psycopg.OperationalError: after having closed what nothing will come through any more."""
+        self.pgconn.finish()
+        raise psycopg.OperationalError("the server does not answer, and does not say that it is still at work")
+
+
+class _Answer:
+    """A generator of psycopg's that is sent what has happened on the connection, and waits for more.
+
+    Not a generator itself: one that Ctrl-C ends in the middle could not be gone on with, as psycopg does.
+    """
+
+    def __init__(self, connection: PatientConnection, gen: Any) -> None:
+        self._connection, self._gen = connection, gen
+        self._silence = connection.silence
+        self._until: float | None = None
+        self._lost = False
+
+    def __next__(self) -> Any:
+        return next(self._gen)
+
+    def send(self, ready: int) -> Any:
+        if ready:
+            self._until, self._lost = None, False
+        else:
+            self._wait_on()
+        return self._gen.send(ready)
+
+    def _wait_on(self) -> None:
+        """Nothing has happened for a moment."""
+        now = time.monotonic()
+        if self._lost:
+            self._connection.give_up()  # nor while it was asked
+        elif self._until is None:
+            self._until = now + self._silence
+        elif now > self._until:
+            self._lost = not self._connection.is_served()
+            self._silence = min(self._silence * 2, LONGEST_SILENCE)
+            self._until = time.monotonic() + self._silence

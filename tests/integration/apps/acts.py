@@ -1,0 +1,71 @@
+"""The jobs of the kill matrix: one of each kind, so that a blow may find any of them at its place."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from nephew import current_job, failpoints
+from tests.integration.apps.jobs import job, line
+
+
+def _act(key: str) -> str:
+    line("began", key)
+    if failpoints.armed:
+        failpoints.reach("mid-run")
+    line("ended", key)
+    return key
+
+
+@job()
+def play(key: str) -> str:
+    return _act(key)
+
+
+@job()
+def encore(key: str, before: str) -> str:
+    """The next step of a pipeline."""
+    return f"{before} {_act(key)}"
+
+
+@job()
+def curtain(key: str, values: Sequence[str]) -> str:
+    """The callback of a chord."""
+    return " ".join([*sorted(values), _act(key)])
+
+
+@job(retries=1, retry_delay=0.1)
+def stumble(key: str) -> str:
+    """Fails once."""
+    line("began", key)
+    if current_job().attempt == 1:
+        raise ValueError(key)
+    line("ended", key)
+    return key
+
+
+@job(at_most_once=True)
+def premiere(key: str) -> str:
+    return _act(key)
+
+
+@job(unique=True)
+def solo(key: str) -> str:
+    return _act(key)
+
+
+@job()
+def locked(key: str) -> str:
+    """Holds a lock, which outlives a dead holder by a moment."""
+    huey = sys.modules["tests.integration.apps.plain"].huey
+    with huey.lock("stage", ttl=1.0, wait=10):
+        return _act(key)
+
+
+@job()
+def call(key: str) -> str:
+    """Enqueues a job."""
+    line("began", key)
+    sys.modules["tests.integration.apps.plain"].tasks.play(f"{key}-called")
+    line("ended", key)
+    return key

@@ -1,0 +1,1 @@
+"""A mixed load with faults at random, for as long as you like."""
