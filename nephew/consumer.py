@@ -304,6 +304,11 @@ class Consumer(HueyConsumer):
         except BackendError as error:
             log.warning("The store cannot be told that a worker died (%s); the scheduler will see it.", error)
 
+    def _bury_killed(self) -> None:
+        for loop, process in self.worker_threads:
+            if process.exitcode:
+                self._bury(loop, process)
+
     def _before_fork(self) -> None:
         """A forked child must share no open database with its parent."""
         if self._watcher is not None:
@@ -352,6 +357,8 @@ class Consumer(HueyConsumer):
                 self._drain_seconds(),
             )
             self._interrupt_workers()
+        elif self.environment.forks:
+            self._bury_killed()
         self._sign_off()
         self._deadline.call_off()
 

@@ -53,6 +53,20 @@ def test_a_signal_to_the_whole_process_group_does_not_make_children_claim_again(
     assert not bench.runs("ran")
 
 
+def test_what_a_worker_held_that_is_killed_in_the_drain_goes_back_at_once(bench: Bench) -> None:
+    consumer = bench.consumer("process", 1)
+    long = bench.tasks.spell("long", 30)
+    worker = bench.await_run("began", "long").pid
+    consumer.send(signal.SIGTERM)
+    eventually(lambda: "Shutting down" in consumer.log())
+
+    os.kill(worker, signal.SIGKILL)
+
+    assert consumer.wait() == 0
+    job = bench.job(long)
+    assert (job.state, job.crashes, bench.claimed(), bench.huey.backend.workers()) == ("queued", 1, 0, [])
+
+
 def test_a_job_that_outlasts_the_drain_goes_back_uncounted(cell: tuple[Bench, str]) -> None:
     bench, kind = cell
     consumer = bench.consumer(kind, 1, "-t", "1")

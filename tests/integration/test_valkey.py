@@ -40,7 +40,7 @@ def test_a_consumer_does_all_kinds_of_work(bench: Bench) -> None:
     retried, later = tasks.retry_soon("retried"), tasks.note.schedule(("later",), delay=0.5)
     noted = tasks.note.map(["a", "b", "c"])
     first, second = huey.enqueue(tasks.note.s("first").then(tasks.post))
-    huey.enqueue(chord([tasks.note.s(f"member-{number}") for number in range(3)], tasks.follow.s(key="members")))
+    huey.enqueue(chord([tasks.note.s(f"member-{number}") for number in range(3)], tasks.follow.s("members")))
     waited = huey.wait([*noted, first, second, retried, later], timeout=20)
 
     assert waited.pending == [], bench.logs()
