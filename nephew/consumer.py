@@ -6,6 +6,7 @@ Huey's consumer with the loop bodies replaced: the stock `huey_consumer` command
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import select
@@ -157,6 +158,8 @@ class Consumer(HueyConsumer):
         """Prepare the store, give back what dead workers left, then start everything."""
         self._prepare()
         self._running = True
+        gc.collect()
+        gc.freeze()  # a collection looks at none of what is there by now, and so does not copy it in forked workers
         self._set_signal_handlers()  # from the first worker on, a signal must not cut off a job
         if not self.environment.forks:
             spare_children()
@@ -360,6 +363,7 @@ class Consumer(HueyConsumer):
         elif self.environment.forks:
             self._bury_killed()
         self._sign_off()
+        gc.unfreeze()
         self._deadline.call_off()
 
     def _drain_seconds(self) -> float:

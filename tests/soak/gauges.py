@@ -34,12 +34,12 @@ def gauge(bench: Bench, site: Site, survivors: Sequence[Consumer]) -> Gauge:
     return counts | {what: count for what, count in stored(bench.huey).items() if what not in KEPT}
 
 
-def differences(before: Gauge, after: Gauge) -> dict[str, tuple[int, int]]:
+def differences(before: Gauge, after: Gauge, allowed: int = ALLOWED) -> dict[str, tuple[int, int]]:
     """Of what there is more or less than before, how much there was and is."""
     return {
         what: (before.get(what, 0), after.get(what, 0))
         for what in sorted({*before, *after})
-        if abs(before.get(what, 0) - after.get(what, 0)) > ALLOWED
+        if abs(before.get(what, 0) - after.get(what, 0)) > allowed
     }
 
 

@@ -34,6 +34,9 @@ class Site:
         """What may happen to it in a long run."""
         return []
 
+    def end_all_connections(self) -> None:
+        """End them; whoever needs one makes a new one. A pool keeps as many as were once needed at the same time."""
+
     def connections(self, bench: Bench) -> int:
         """How many connections there are, but for those of the test's own process."""
         raise NotImplementedError
@@ -82,10 +85,10 @@ class PostgresSite(Site):
         self._server = server
 
     def faults(self, rng: random.Random) -> list[Fault]:
-        def end_all_connections() -> None:
-            self._ask("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity" + OTHERS)
+        return [self.end_all_connections]
 
-        return [end_all_connections]
+    def end_all_connections(self) -> None:
+        self._ask("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity" + OTHERS)
 
     def slow_faults(self) -> list[Fault]:
         def restart_the_server() -> None:
@@ -118,16 +121,16 @@ class RedisSite(Site):
         self._server = server
 
     def faults(self, rng: random.Random) -> list[Fault]:
-        def end_all_connections() -> None:
-            with self._server.client() as client:
-                for kind in ("normal", "pubsub"):
-                    client.client_kill_filter(_type=kind)
-
         def forget_the_scripts() -> None:
             with self._server.client() as client:
                 client.script_flush()
 
-        return [end_all_connections, forget_the_scripts]
+        return [self.end_all_connections, forget_the_scripts]
+
+    def end_all_connections(self) -> None:
+        with self._server.client() as client:
+            for kind in ("normal", "pubsub"):
+                client.client_kill_filter(_type=kind)
 
     def slow_faults(self) -> list[Fault]:
         def restart_the_server() -> None:

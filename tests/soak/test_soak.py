@@ -63,7 +63,8 @@ def soak(site: Site, bench: Bench, seconds: float, seed: int) -> Found:
         with Load(bench.huey, books, tasks, seed):
             threading.Event().wait(seconds / 5)
         become_idle(bench, books)
-        before = gauge(bench, site, survivors)
+        site.end_all_connections()
+        before = steady_gauge(bench, site, survivors)
 
         victim = Victim(bench, kinds, rng)
         kinds_of_faults = [*victim.faults(), *site.faults(rng), *(site.slow_faults() if is_long else [])]
@@ -73,6 +74,7 @@ def soak(site: Site, bench: Bench, seconds: float, seed: int) -> Found:
         took = time.monotonic() - started
         victim.end()
         become_idle(bench, books)
+        site.end_all_connections()
         after = settled_gauge(bench, site, survivors, before)
         pids = {consumer.kind: set(consumer.group()) for consumer in survivors}
         assert [consumer.stop() for consumer in survivors] == [0] * len(survivors)
@@ -95,6 +97,20 @@ def assert_pruned(bench: Bench) -> None:
     bench.huey.prune()
     left = bench.huey.jobs(limit=10)
     assert {job.task for job in left} <= {TICK}, f"left: {left}"
+
+
+def steady_gauge(bench: Bench, site: Site, survivors: Sequence[Consumer]) -> Gauge:
+    """What there is, once that does not change any more."""
+
+    def steady() -> Gauge:
+        first = gauge(bench, site, survivors)
+        time.sleep(1.5)  # longer than an idle worker sleeps
+        assert_pruned(bench)
+        second = gauge(bench, site, survivors)
+        assert not differences(first, second, allowed=1), f"{first} became {second}"
+        return second
+
+    return eventually(steady, PATIENCE)
 
 
 def settled_gauge(bench: Bench, site: Site, survivors: Sequence[Consumer], before: Gauge) -> Gauge:
