@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("huey.nephew.lane")
 
 #: Seconds that a suspect waits for its process to be otherwise idle before it is given back: nothing else is begun
-#: there meanwhile. Every tenth time it waits longer, or short jobs beside it might keep it out for ever.
-PATIENCE, LONG_PATIENCE = 0.5, 5.0
+#: there meanwhile. Each time it waited in vain it waits four times as long, up to the last: jobs beside it that take no
+#: longer than that cannot keep it out for ever.
+PATIENCE, LONGEST_PATIENCE = 0.5, 60.0
 
 
 class Lane:
@@ -135,7 +136,7 @@ class Lane:
     def _run_alone(self, claimed: Claimed, timestamp: dt.datetime | None) -> None:
         self.give_back()
         gate = self.worker.gate
-        with gate.alone(LONG_PATIENCE if gate.refused % 10 == 9 else PATIENCE) as granted:
+        with gate.alone(min(PATIENCE * 4.0 ** min(gate.refused, 9), LONGEST_PATIENCE)) as granted:
             if granted:
                 self._run(claimed, timestamp)
                 return

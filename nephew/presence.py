@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import socket
 import struct
 import time
@@ -182,6 +183,9 @@ def sweep(folder: str) -> None:
     if not os.path.isdir(folder):
         return
     for entry in os.scandir(folder):
+        # Any other file is left alone: to open a database and close it again would free its locks.
+        if not re.fullmatch("[0-9a-f]{32}", entry.name):
+            continue
         try:
             forgotten = time.time() - entry.stat().st_mtime > FORGOTTEN_AFTER
         except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -100,17 +101,29 @@ def test_a_file_that_was_cut_short_is_read_as_far_as_it_goes(worker):
 
 
 def test_what_the_dead_have_left_is_swept_away_after_a_day(tmp_path: Path):
-    own = Presence(str(tmp_path), "own", 1)
-    for name, days in {"dead": 2, "just-dead": 0, "foreign": 2}.items():
+    own = Presence(str(tmp_path), "0" * 32, 1)
+    for name, days in {"1" * 32: 2, "2" * 32: 0, "3" * 32: 2}.items():
         path = tmp_path / name
-        path.write_bytes(b"somebody's file" if name == "foreign" else name.encode().ljust(64, b"\0"))
+        path.write_bytes(b"somebody's file" if name[0] == "3" else name.encode().ljust(64, b"\0"))
         os.utime(path, (0, time.time() - days * 86400))
     os.utime(own.path, (0, 0))
 
     presence.sweep(str(tmp_path))
 
-    assert {path.name for path in tmp_path.iterdir()} == {"own", "just-dead", "foreign"}
+    assert {path.name[0] for path in tmp_path.iterdir()} == {"0", "2", "3"}
     own.remove()
+
+
+def test_the_locks_of_a_file_that_is_no_workers_outlive_the_sweep(tmp_path: Path):
+    path = tmp_path / "shop.db"
+    path.touch()
+    os.utime(path, (0, 0))
+    with path.open("r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+
+        presence.sweep(str(tmp_path))
+
+        assert look_from_outside(str(path)) == "True"
 
 
 def test_ones_own_file_is_looked_at_without_losing_its_lock(tmp_path: Path):
