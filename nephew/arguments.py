@@ -33,8 +33,11 @@ def _counted(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 
 def is_refusal(task: HueyTask, error: BaseException) -> bool:
     """Whether a function was not entered because it does not take the arguments that it was called with."""
-    function = inspect.unwrap(type(task).nephew_function)
+    decorated = getattr(type(task), "nephew_function", None)  # a task class of one's own has none
+    if not isinstance(error, TypeError) or decorated is None:
+        return False
+    function = inspect.unwrap(decorated)
     code, name = getattr(function, "__code__", None), getattr(function, "__qualname__", None)
-    if not isinstance(error, TypeError) or not str(error).startswith(f"{name}()"):
+    if not str(error).startswith(f"{name}()"):
         return False
     return all(frame.f_code is not code for frame, _ in traceback.walk_tb(error.__traceback__))

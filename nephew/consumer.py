@@ -14,12 +14,13 @@ import signal
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from huey.consumer import Consumer as HueyConsumer
 from huey.consumer import ConsumerStopped
 
-from nephew import death, failpoints, logs
+from nephew import death, failpoints, logs, presence
 from nephew.bell import ForkBell, ThreadBell
 from nephew.deadline import Deadline
 from nephew.environments import ENVIRONMENTS
@@ -148,8 +149,12 @@ class Consumer(HueyConsumer):
     def run(self) -> None:
         """Run jobs until a signal comes.
 
+        A signal ends this whole process if the store keeps the consumer from ending: see `nephew.deadline`.
+        A program that calls `start()` and `stop()` instead sees to its end itself.
+
         :raises SchemaError: when the tables are a newer Nephew's, at the start or later.
         """
+        self._running = True
         super().run()
         if self._outdated:
             raise SchemaError("a newer Nephew has migrated the tables; this consumer has ended; upgrade it")
@@ -157,7 +162,6 @@ class Consumer(HueyConsumer):
     def start(self) -> None:
         """Prepare the store, give back what dead workers left, then start everything."""
         self._prepare()
-        self._running = True
         gc.collect()
         gc.freeze()  # a collection looks at none of what is there by now, and so does not copy it in forked workers
         self._set_signal_handlers()  # from the first worker on, a signal must not cut off a job
@@ -200,8 +204,6 @@ class Consumer(HueyConsumer):
             self._signum, self._restart = signal.SIGINT, False
         if self._signum is not None:
             log.info("Received %s", signal.Signals(self._signum).name)
-            for again in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(again, self._hurry_up)
             self.stop(graceful=True)
             raise ConsumerStopped
         if self.stop_flag.is_set():
@@ -216,11 +218,11 @@ class Consumer(HueyConsumer):
         """Until a signal came, a child died, or a tenth of a second is over; wakes workers on every write."""
         poller = select.poll()
         poller.register(self._bell_read, select.POLLIN)
-        watched = self._watched()
+        watcher = self._watcher
+        watched = None if watcher is None else watcher.fileno()
         for descriptor in (watched, *self._sentinels()):
             if descriptor is not None:
                 poller.register(descriptor, select.POLLIN)
-        watcher = self._watcher
         interval = self._stop_flag_timeout if watcher is None or watcher.interval is None else watcher.interval
         recycles = self.max_tasks and self._health_check and not self.environment.forks  # a process has a sentinel
         if recycles:
@@ -235,9 +237,6 @@ class Consumer(HueyConsumer):
                 return
             if recycles and self._has_dead_worker():
                 return
-
-    def _watched(self) -> int | None:
-        return None if self._watcher is None else self._watcher.fileno()
 
     def _sentinels(self) -> list[int]:
         if not self.environment.forks:
@@ -280,8 +279,7 @@ class Consumer(HueyConsumer):
         if not dead and not timekeeper_died:
             return True
         if self.environment.forks:
-            for index in dead:
-                self._bury(*self.worker_threads[index])
+            self._bury([self.worker_threads[index] for index in dead])
             self._before_fork()
         for index in dead:
             self._replace(index)
@@ -300,17 +298,17 @@ class Consumer(HueyConsumer):
         process.start()
         self.worker_threads[index] = (loop, process)
 
-    def _bury(self, loop: WorkerLoop, process: Any, charged: bool = True) -> None:
-        cause = death.of_child(process.exitcode, process.peak_memory)
+    def _bury(self, dead: Sequence[tuple[WorkerLoop, Any]]) -> None:
+        """Give back what these worker processes held."""
+        causes = {loop.incarnation: death.of_child(process.exitcode, process.peak_memory) for loop, process in dead}
+        reaper = Reaper(self.huey)
         try:
-            Reaper(self.huey).bury(loop.incarnation, cause, charged)
+            for worker in self.huey.backend.workers() if dead else ():
+                if worker.incarnation in causes:
+                    reaper.bury(worker, causes[worker.incarnation])
+                    self._deadline.prolong()
         except BackendError as error:
             log.warning("The store cannot be told that a worker died (%s); the scheduler will see it.", error)
-
-    def _bury_killed(self) -> None:
-        for loop, process in self.worker_threads:
-            if process.exitcode:
-                self._bury(loop, process)
 
     def _before_fork(self) -> None:
         """A forked child must share no open database with its parent."""
@@ -327,11 +325,12 @@ class Consumer(HueyConsumer):
             self._deadline.set(self._drain_seconds())
         self._wake()
         for again in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(again, signal.default_int_handler)  # a second signal: at once
+            signal.signal(again, self._hurry_up if self._running else signal.default_int_handler)
 
     def _hurry_up(self, signum: int, frame: Any) -> None:
         """A second signal. A flag, since gevent does not survive an exception while greenlets are joined."""
         self._hurry, self._restart = True, False
+        self._deadline.set(0.0)
 
     def _wake(self) -> None:
         try:
@@ -360,9 +359,11 @@ class Consumer(HueyConsumer):
                 self._drain_seconds(),
             )
             self._interrupt_workers()
-        elif self.environment.forks:
-            self._bury_killed()
-        self._sign_off()
+        if self.environment.forks:
+            self._bury([each for each in self.worker_threads if each[1].exitcode or not self._drained])
+        if self._watcher is not None:
+            self._watcher.close()
+        self.huey.stop_consuming()
         gc.unfreeze()
         self._deadline.call_off()
 
@@ -388,24 +389,19 @@ class Consumer(HueyConsumer):
 
     def _interrupt_workers(self) -> None:
         self.stop_running()
-        if self.environment.forks:
-            for loop, process in self.worker_threads:
-                self._bury(loop, process, charged=False)
-        elif self.worker is not None:
+        if not self.environment.forks and self.worker is not None:
             self.worker.give_back_all()
+            self._deadline.prolong()
 
     def stop_running(self) -> None:
-        """Interrupt all code of jobs."""
+        """Interrupt all code of jobs; nobody is to blame for the end of a process that has to be killed."""
         self.huey.interrupting = True
-        self.environment.interrupt_workers([p for _, p in self.worker_threads if self.environment.is_alive(p)])
+        alive = [(loop, process) for loop, process in self.worker_threads if self.environment.is_alive(process)]
+        self.environment.interrupt_workers([process for _, process in alive])
         if self.environment.forks:
+            for loop, _ in alive:
+                presence.acquit(self.huey.inspection.run_dir(), loop.incarnation)
             self.scheduler.kill()
             self.scheduler.join()
         elif self.worker is not None:
             self.worker.break_off(list(self.worker.lanes))
-
-    def _sign_off(self) -> None:
-        """Take this process's own registration back, and everything that it holds open."""
-        if self._watcher is not None:
-            self._watcher.close()
-        self.huey.stop_consuming()

@@ -25,7 +25,7 @@ from nephew.errors import JobCancelled, NephewError, NotBegun, ShutDown
 from nephew.job import State
 from nephew.logs import claim_extra
 from nephew.message import options_of
-from nephew.middleware import Run
+from nephew.middleware import Run, Timeout, around_runs
 from nephew.options import tags_from
 from nephew.redaction import hiding
 from nephew.shield import my_shield
@@ -194,9 +194,9 @@ def _let_go(running: current.Running) -> None:
 
 
 def _chain_of(task: HueyTask) -> Run:
-    """The task's function with the middleware around it."""
-    chain: Run = task.nephew_run_in_time if task.timeout else task.nephew_run
-    return chain
+    """The task's function with the middleware around it; a task class of one's own has none but its timeout."""
+    chain: Run | None = getattr(task, "nephew_run_in_time" if task.timeout else "nephew_run", None)
+    return chain or around_runs([Timeout()], {"timeout": task.timeout}, current.Running.call)
 
 
 def _meant(running: current.Running, caught: BaseException | None) -> BaseException | None:

@@ -36,10 +36,10 @@ def reach(place: str) -> None:
     taken = os.path.join(armed, f"{place}.{os.getpid()}")
     try:
         os.rename(os.path.join(armed, place), taken)
-    except FileNotFoundError:
+        with open(taken) as file:
+            action = file.read()
+    except FileNotFoundError:  # it is not armed, or whoever was to be held has been let go by now
         return
-    with open(taken) as file:
-        action = file.read()
     if action == "hold":
         _wait_without(taken)
     elif action == "lose":

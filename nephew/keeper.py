@@ -60,7 +60,7 @@ class Keeper:
         self._lifeline.wait(None)
         drain = self.worker.huey.settings.drain
         # The store may keep us waiting for longer than that, at each step; the reaper finds what is not given back.
-        end = threading.Timer(drain + LAST_WORD, os._exit, [1])
+        end = threading.Timer(drain + LAST_WORD, self._end)
         end.daemon = True
         end.start()
         deadline = time.monotonic() + drain
@@ -70,6 +70,10 @@ class Keeper:
             lane.give_back()
         time.sleep(max(0.0, deadline - time.monotonic()))
         self.worker.give_back_all()
+        self._end()
+
+    def _end(self) -> None:
+        self.worker.acquit()
         os._exit(1)
 
     def stop(self) -> None:

@@ -265,8 +265,16 @@ class Lane:
             with my_shield():  # what stops the function must not leave the keeper's lock taken
                 self.keeper.wake()
 
-    def give_back(self, running_too: bool = False) -> None:
-        """Give back what is not begun, in order and uncounted.
+    def give_back(self) -> None:
+        """Give back what is not begun, in order and uncounted."""
+        if self.hand_over():
+            try:
+                self.worker.ledger.flush()
+            except BackendError as error:
+                log.warning("Jobs could not be given back yet (%s); it is tried again.", error)
+
+    def hand_over(self, running_too: bool = False) -> int:
+        """Let the next settle give back what is not begun, in order and uncounted; how many jobs.
 
         :param running_too: the running one as well; its end will not be settled.
         """
@@ -283,11 +291,7 @@ class Lane:
             finished.append(self._cut_off(running) if once else Finished(endings.given_back(running)))
         for each in finished:
             self.worker.ledger.add(each)
-        if finished:
-            try:
-                self.worker.ledger.flush()
-            except BackendError as error:
-                log.warning("Jobs could not be given back yet (%s); it is tried again.", error)
+        return len(finished)
 
     def close(self) -> None:
         """The thread ends: give back what it has not begun."""

@@ -8,6 +8,7 @@ is room for what its job logged last.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import re
@@ -173,6 +174,12 @@ def discard(path: str) -> None:
             os.unlink(path)
         except FileNotFoundError:
             pass  # another consumer was faster
+
+
+def acquit(folder: str, incarnation: str) -> None:
+    """Let a dead worker's file say that it was running nothing: it was ended for no fault of its jobs."""
+    with contextlib.suppress(FileNotFoundError):  # it ended in peace
+        os.truncate(os.path.join(folder, incarnation), _HEADER)
 
 
 def sweep(folder: str) -> None:

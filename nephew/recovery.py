@@ -56,12 +56,10 @@ class Reaper:
         presence.sweep(self.huey.settings.run_dir or self.huey.backend.run_dir())
         return len(dead)
 
-    def bury(self, incarnation: str, cause: str, charged: bool = True) -> None:
+    def bury(self, worker: WorkerRecord, cause: str) -> None:
         """Give back at once what a child of ours held that has just died."""
-        for worker in self.huey.backend.workers():
-            if worker.incarnation == incarnation:
-                found = presence.look(worker.path, worker.incarnation)
-                self._bury(worker, _died(worker, found.running, cause, charged))
+        found = presence.look(worker.path, worker.incarnation)
+        self._bury(worker, _died(worker, found.running, cause))
 
     def _verdict(self, worker: WorkerRecord, workers: Sequence[WorkerRecord]) -> tuple[WorkerRecord, Died] | None:
         if worker.boot == self._boot:
@@ -184,8 +182,8 @@ class Reaper:
         self.huey.settle(Finished(outcome._replace(follow_ups=follow_ups, fingerprint=kind), task))
 
 
-def _died(worker: WorkerRecord, running: Evidence | None, cause: str, charged: bool = True) -> Died:
+def _died(worker: WorkerRecord, running: Evidence | None, cause: str) -> Died:
     """To blame is who ran alone. Of several nobody knows who it was; from now on each of them runs alone."""
     if running is not None and len(running) > 1:
-        return Died(worker.number, {}, cause, charged, frozenset(running))
-    return Died(worker.number, running, cause, charged)
+        return Died(worker.number, {}, cause, suspects=frozenset(running))
+    return Died(worker.number, running, cause)

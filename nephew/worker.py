@@ -215,6 +215,12 @@ class Worker:
             self._presence.remove()
             self._presence = None
 
+    def acquit(self) -> None:
+        """The process is about to end for no fault of its jobs: let its file say that it is running nothing."""
+        if self._presence is not None:
+            for slot in range(self.slots):
+                self._presence.ended(slot)
+
     def give_back_all(self) -> None:
         """Give back every claim, also of jobs that are still running here; they will run again, uncounted.
 
@@ -223,9 +229,9 @@ class Worker:
         # In their transactions nothing can be given back; they do that themselves.
         self.break_off([lane for lane in self.lanes if lane.hushed])
         for lane in self.lanes:
-            lane.give_back(running_too=True)
+            lane.hand_over(running_too=True)
         try:
-            self.retire()
+            self.retire()  # settles them all in one step
         except BackendError as error:
             log.warning("The store cannot be told of the shutdown (%s); its jobs are found by the reaper.", error)
 

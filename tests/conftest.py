@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests import matrix
+from tests import ledger, matrix
 from tests.leftovers import Watch
 from tests.places import BACKENDS, on
 from tests.servers import PostgresServer, RedisServer
@@ -114,16 +114,18 @@ def redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'nephew.db'}"
+    return f"sqlite:///{tmp_path / 'nephew.db'}"  # the check of the books finds each file in this folder
 
 
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> str:
+    ledger.opened(postgres.url)
     return postgres.url
 
 
 @pytest.fixture
 def redis_url(redis: RedisServer) -> str:
+    ledger.opened(redis.url)
     return redis.url
 
 

@@ -158,6 +158,7 @@ class Bench:
     """One instance, seen from outside: enqueues, starts consumers, counts runs, checks the books."""
 
     def __init__(self, url: str, name: str, folder: Path) -> None:
+        ledger.opened(url)
         self.url, self.folder = url, folder
         self.run_dir = folder / "run"
         self.runs_path = folder / "runs"
@@ -270,11 +271,16 @@ class Bench:
         self.check(left)
 
     def check(self, left: Collection[str] = ()) -> None:
-        """Enqueued = finished + waiting; nothing is held, nobody is registered, nothing runs."""
+        """Enqueued = finished + waiting; and the books are in order."""
         lost = self.enqueued - {row.id for row in self._rows()}
         assert not lost, f"lost: {lost}"
+        self.check_books(left)
+
+    def check_books(self, left: Collection[str] = ()) -> None:
+        """Nothing is held, nobody is registered, nothing runs."""
         self.huey.sign_off()
         ledger.assert_in_order([*ledger.of_backend(self.huey.backend), *ledger.files_in(self.run_dir)], left)
+        ledger.seen(self.url)
         eventually(self._assert_no_process, 10)
 
     def _assert_no_process(self) -> None:

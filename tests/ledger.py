@@ -12,7 +12,7 @@ import json
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,9 @@ from nephew.backends.sql.migrations import LATEST
 LASTING = frozenset({"place", "orphan", "unique key", "chord"})
 #: Kinds of what is wrong when nobody works any more.
 HELD = frozenset({"claim", "lock", "worker", "file"})
+
+#: What a server that is gone is known by.
+GONE = (redis.ConnectionError, redis.TimeoutError, psycopg.OperationalError)
 
 #: Behind all that may follow in a name.
 LAST = "\U0010ffff"
@@ -70,42 +73,93 @@ def after_each_test(kinds: Collection[str]) -> Any:
     """A fixture, to be given a name: it fails each test that has passed and left entries of these kinds."""
 
     @pytest.fixture(autouse=True)
-    def books(request: pytest.FixtureRequest) -> Iterator[None]:
+    def books(request: pytest.FixtureRequest) -> Iterator[Visit]:
         left = left_by(request.node)
         failed = request.session.testsfailed
 
-        yield
+        with visiting() as visit:
+            yield visit
 
-        if request.session.testsfailed == failed:
-            found = of_test(request.node.funcargs)
-            try:
-                assert_in_order((entry for entry in found if entry.kind in kinds), left)
-            except AssertionError as error:
-                pytest.fail(str(error), pytrace=False)
+            if request.session.testsfailed == failed:
+                given = request.node.funcargs
+                found = visit.entries(given.get("name", ""), given.get("tmp_path"))
+                try:
+                    assert_in_order((entry for entry in found if entry.kind in kinds), left)
+                except AssertionError as error:
+                    pytest.fail(str(error), pytrace=False)
 
     return books
 
 
 # -- where to look ------------------------------------------------------------------------------------------------
-def of_test(given: Mapping[str, Any]) -> Iterator[Entry]:
-    """The entries of all instances that a test made where its fixtures sent it.
+class Visit:
+    """Where one test keeps its instances."""
 
-    That is in SQLite files, and on servers under names that begin with its own.
-    """
-    urls = _urls(given.values())
-    files = {Path(url.removeprefix("sqlite:///")) for url in urls if url.startswith("sqlite:///")}
-    files |= set(given["tmp_path"].rglob("*.db") if "tmp_path" in given else ())
-    for file in filter(Path.is_file, files):
-        yield from of_file(file)
-    for url in urls if "name" in given else ():
-        if url.startswith(("redis://", "postgresql://")):
-            yield from of_server(url, given["name"])
+    def __init__(self) -> None:
+        self._opened: set[str] = set()
+        self._seen: set[str] = set()
+        self._found: list[Entry] = []
+
+    def open(self, url: str) -> None:
+        self._opened.add(url)
+
+    def see(self, url: str, found: Iterable[Entry]) -> None:
+        """This was found there, which may be gone when the test is over."""
+        self._found += found
+        self._seen.add(url)
+
+    def entries(self, name: str, folder: Path | None) -> Iterator[Entry]:
+        """Those of all instances: in SQLite files, and on servers under names that begin like this."""
+        yield from self._found
+        files = {Path(_file_of(url)) for url in self._opened if url.startswith("sqlite:///")}
+        files |= set(folder.rglob("*.db") if folder else ())
+        for file in filter(Path.is_file, files):
+            yield from of_file(file)
+        for url in self._opened:
+            if name and not url.startswith(("sqlite:", "memory:")):
+                yield from self._on_server(url, name)
+
+    def _on_server(self, url: str, name: str) -> Iterator[Entry]:
+        try:
+            yield from of_server(url, name)
+        except GONE as error:
+            assert url in self._seen, f"nobody looked at the books of {url} before it was gone: {error}"
 
 
-def _urls(given: Iterable[Any]) -> set[str]:
-    """Those among the values of fixtures, and those that a value says it has."""
-    named = {getattr(value, "url", value) for value in given if isinstance(getattr(value, "url", value), str)}
-    return {url for url in named if "://" in url}
+def _file_of(url: str) -> str:
+    return url.removeprefix("sqlite:///").partition("?")[0]
+
+
+_visits: list[Visit] = []
+
+
+@contextlib.contextmanager
+def visiting() -> Iterator[Visit]:
+    """What is opened and seen meanwhile is of this visit."""
+    _visits.append(Visit())
+    try:
+        yield _visits[-1]
+    finally:
+        _visits.pop()
+
+
+def opened(url: str) -> None:
+    """The test that is running keeps instances there."""
+    for visit in _visits[-1:]:
+        visit.open(url)
+
+
+def seen(url: str, found: Iterable[Entry] = ()) -> None:
+    """The test that is running has looked at its books there, and has found this."""
+    for visit in _visits[-1:]:
+        visit.see(url, found)
+
+
+def look(url: str) -> None:
+    """Look at all instances of a server that the test which is running has to itself, before it is taken away."""
+    opened(url)
+    with contextlib.suppress(*GONE):
+        seen(url, of_server(url, "") if _visits else ())
 
 
 def of_file(path: Path) -> Iterator[Entry]:
@@ -124,12 +178,15 @@ def files_in(folder: Path) -> Iterator[Entry]:
 
 
 def of_server(url: str, prefix: str) -> Iterator[Entry]:
-    """The entries of instances whose names begin like this. A server that is gone has taken its books along."""
-    if url.startswith("redis"):
-        with contextlib.suppress(redis.ConnectionError), redis.Redis.from_url(url, protocol=2) as client:
+    """The entries of instances whose names begin like this.
+
+    :raises GONE: so is the server.
+    """
+    if not url.startswith("postgresql:"):
+        with redis.Redis.from_url(url.replace("valkey", "redis", 1), protocol=2, socket_timeout=10) as client:
             yield from of_redis(client.execute_command, prefix)
         return
-    with contextlib.suppress(psycopg.OperationalError), _connected(url) as connection:
+    with _connected(url) as connection:
 
         def read(sql: str, params: Sequence[Any] = ()) -> Iterable[Sequence[Any]]:
             return connection.execute(sql.replace("?", "%s"), params)

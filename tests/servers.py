@@ -25,6 +25,7 @@ from typing import Any
 import psycopg
 import redis
 
+from tests import ledger
 from tests.eventually import eventually
 from tests.leftovers import MARK
 
@@ -49,6 +50,8 @@ class Server:
     #: What people call it, and what its log says when somebody else has its port.
     title = ""
     port_taken = ""
+    #: Whether instances may keep jobs there.
+    keeps_jobs = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -105,9 +108,16 @@ class Server:
                 os.kill(pid, signal.SIGCONT)
 
     def remove(self) -> None:
-        """Stop it and delete its folder."""
+        """Stop it and delete its folder; before that the books in it are looked at, while a test is running."""
+        if self._process is not None and self.keeps_jobs:
+            ledger.look(self.url)
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        raise NotImplementedError
 
     def free_port(self) -> int:
         """A port that nobody uses just now."""

@@ -40,6 +40,7 @@ class SentinelServer(RedisServer):
     """A Sentinel that watches over the master on a port, called `service`."""
 
     title = "Redis Sentinel"
+    keeps_jobs = False
     service = "jobs"
 
     def __init__(self, program: Path, master: int, quorum: int) -> None:

@@ -211,6 +211,10 @@ class Backend(Events, History, ABC):
         """When the next scheduled job is due."""
 
     @abstractmethod
+    def parked(self, after: int = 0, limit: int = 100) -> list[tuple[int, str, str]]:
+        """Places, ids and tasks of parked jobs behind the place `after`, in order; no payload is read."""
+
+    @abstractmethod
     def unpark(self, ids: Sequence[str]) -> int:
         """Put these jobs back into the queue, in their old places, where they are parked; how many."""
 

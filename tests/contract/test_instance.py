@@ -30,6 +30,10 @@ from tests.contract.jobs import Hand, job
         ({"url": "sqlite:///a.db?timeout=soon"}, "expected timeout to be a number of seconds, got 'soon'"),
         ({"url": "sqlite:///a.db?mode=ro"}, r"expected only synchronous and timeout after \? .*, got mode"),
         ({"url": "postgresql://host/db?colour=red"}, "expected a PostgreSQL URI, .*colour"),
+        (
+            {"url": "postgresql://host/db?tcp_user_timeout=5s"},
+            "expected tcp_user_timeout to be a whole number of milliseconds, got '5s'",
+        ),
         ({"url": "redis://localhost/shop"}, "number of a database"),
         ({"url": "memory://", "database": peewee.SqliteDatabase("jobs.db")}, "either a url or a database, got both"),
         ({"url": "memory://", "database_url": "sqlite:///h.db"}, "database_url is for a queue on Redis"),

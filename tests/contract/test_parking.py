@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -104,20 +106,68 @@ def test_a_step_that_is_unknown_here_parks_its_pipeline_until_somebody_knows_it(
     assert (released, steps.get()) == ((0, 1), [0, 1])
 
 
-def test_of_many_parked_jobs_those_that_can_run_are_released_in_small_steps(make_huey, work: Work):
+def test_of_many_parked_jobs_those_that_can_run_are_released_in_short_steps(make_huey, work: Work):
     old, new = make_huey(), make_huey()
     known, unknown = (old.task(name=name)(lambda number: number) for name in ("known", "unknown"))
-    handles = [task(number) for number in range(STEP) for task in (unknown, known)]
+    handles = [task(number) for number in range(2) for task in (unknown, known)]
     work(new)
     new.task(name="known")(lambda number: number)
-    parking = Parking(new)
+    short, long = Parking(new, seconds=0), Parking(new, seconds=60)
 
-    steps = [parking.step() for _ in range(4)]
+    steps = [short.step() for _ in range(5)], long.step()
     work(new)
 
-    assert steps == [True, True, False, False]
-    assert parking.released == STEP
+    assert steps == ([True, True, True, True, False], False)
+    assert (short.released, long.released) == (2, 0)
     assert [handle.state for handle in handles[-2:]] == [State.PARKED, State.SUCCEEDED]
+
+
+def test_a_long_line_of_jobs_that_stay_parked_holds_up_nobody_behind_it(make_huey, work: Work):
+    old, new = make_huey(), make_huey()
+    known, unknown = (old.task(name=name)(lambda number: number) for name in ("known", "unknown"))
+    unknown.map(range(STEP + 1))
+    last = known(1)
+    work(new)
+    new.task(name="known")(lambda number: number)
+    parking = Parking(new, seconds=60)
+
+    parking.step()
+
+    assert (parking.released, last.state) == (1, State.QUEUED)
+
+
+def test_bytes_of_no_known_task_are_tried_by_each_consumer_once(make_huey, work: Work):
+    old, new = make_huey(), make_huey(serializer=NewerCodec())
+    result = new.task(name="send")(lambda to: f"new to {to}")("Ada")
+    payload = new.backend.row(result.id).payload
+    new.cancel(result.id)
+    old.storage.enqueue(payload)
+    early = Parking(new)
+    early.step()
+    work(old)
+
+    early.step()
+    Parking(new).step()
+
+    assert (early.released, new.backend.counts()["queued"]) == (0, 1)
+
+
+def test_a_call_that_a_decorator_completes_is_released_and_run(make_huey, work: Work):
+    def with_session(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def completed(*args: Any) -> Any:
+            return function("session", *args)
+
+        return completed
+
+    old, new = make_huey(), make_huey()
+    result = new.task(name="send")(with_session(lambda session, to: f"{to} in a {session}"))("Ada")
+    work(old)
+
+    released = new.unpark_known()
+    work(new)
+
+    assert (released, result.get()) == (1, "Ada in a session")
 
 
 def test_a_parked_job_keeps_nobody_else_from_running_by_hand(huey: Nephew):

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from huey.api import chord
 
 from nephew import Nephew
+from nephew.backends.redis import open_redis
 from nephew.job import ENDED
+from nephew.settings import Settings
 from tests.contract.conftest import Work
 from tests.contract.jobs import fails
 from tests.eventually import eventually
@@ -47,3 +49,13 @@ def test_jobs_that_were_pruned_leave_nothing(make_huey: Callable[..., Nephew], w
         assert what_is_left() == before
 
     eventually(assert_nothing_more, 5)
+
+
+def test_a_lock_that_nobody_released_leaves_nothing_on_redis(redis_url: str, name: str):
+    backend = open_redis(name, redis_url, Settings())
+
+    backend.acquire_lock("video", "me", "", 0.1)
+
+    assert backend.call("EXISTS", backend.key("lock", "video"))
+    eventually(lambda: not backend.call("EXISTS", backend.key("lock", "video")), 5)
+    backend.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from huey.api import Task as HueyTask
 from huey.api import chord
 from huey.exceptions import TaskException
 
@@ -77,6 +78,28 @@ def test_a_function_that_was_entered_has_failed(huey: Nephew, work: Work):
     work(huey)
 
     assert [result.state for result in results] == [State.FAILED] * 4
+
+
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_a_task_class_of_ones_own_fails_with_its_error_and_is_tried_again(
+    huey: Nephew, work: Work, timeout: float | None
+):
+    tries: list[int] = []
+
+    class Own(HueyTask):
+        def execute(self) -> str:
+            tries.append(1)
+            if len(tries) == 1:
+                raise TypeError("Own() is not ready")
+            return "ran"
+
+    huey._registry.register(Own)
+    result = huey.enqueue(Own(retries=1, timeout=timeout))
+
+    work(huey)
+
+    assert result.get() == "ran"
+    assert huey.job(result.id).attempts[0].error == "TypeError('Own() is not ready')"
 
 
 def test_what_is_around_the_function_makes_no_difference(make_huey: Make, work: Work):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis._parsers import BaseParser
 from redis.crc import key_slot
 
 from nephew.backends.redis import RedisBackend, open_redis
@@ -259,6 +261,27 @@ def test_a_lost_connection_is_made_again_and_the_step_told_so(backend: RedisBack
         during(lambda: backend.call("BLPOP", backend.key("nothing"), "5", repeat=False), lambda: cut(backend, redis))
 
     assert backend.waiting_count() == 3
+
+
+def test_a_lost_connection_leaves_nothing_for_the_collector_of_garbage(
+    backend: RedisBackend, redis: RedisServer
+) -> None:
+    def parsers() -> int:
+        return sum(isinstance(each, BaseParser) for each in gc.get_objects())
+
+    backend.waiting_count()
+    gc.collect()
+    before = parsers()
+    gc.disable()
+    try:
+        for _ in range(3):
+            cut(backend, redis)
+            backend.waiting_count()
+        after = parsers()
+    finally:
+        gc.enable()
+
+    assert after == before
 
 
 def during(step: Callable[[], Any], other: Callable[[], Any]) -> Any:

@@ -18,9 +18,9 @@ REPORTS = Path(__file__).resolve().parents[2] / "docs" / "reports"
 REPEATED, BUSY = 0.010, 0.5
 #: How much memory (bytes) may grow per 10,000 jobs.
 GROWTH = 1 << 20
-#: What the allocator may add to a consumer's processes however few jobs they run: in a soak of so many seconds, and in
-#: a shorter one, which has no time to come to rest.
-LONG, NOISE, SHORT_NOISE = 300, 4 << 20, 8 << 20
+#: What the allocator may add beside that, since it takes pages as a whole and not for every job: in a soak of so many
+#: seconds, and in a shorter one, which has no time to come to rest (half as much again as was ever measured).
+LONG, NOISE, SHORT_NOISE = 300, 1 << 20, 3 << 19
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,17 @@ class Found:
         return [f"{what}: {which}" for what, which in found.items() if which]
 
     def growth(self, kind: str) -> tuple[int, int]:
-        """By how many bytes a consumer grew after its first fifth, and how many attempts it had finished meanwhile."""
-        _, (first, before), *_, (last, after) = self.memory.fifths(kind)
+        """By how many bytes a consumer grew while it was measured, and how many attempts it had finished meanwhile.
+
+        That begins after the first fifth of the soak.
+        """
+        (first, before), *_, (last, after) = self.memory.fifths(kind)
         return int(after - before), self.runs.between(self.pids[kind], first, last)
 
     def excess(self, kind: str) -> float:
         """By how many bytes it grew more than it may."""
         grown, jobs = self.growth(kind)
-        return grown - max(GROWTH * jobs / 10_000, NOISE if self.seconds >= LONG else SHORT_NOISE)
+        return grown - GROWTH * jobs / 10_000 - (NOISE if self.seconds >= LONG else SHORT_NOISE)
 
     def write(self) -> None:
         """Keep it with the other reports."""

@@ -10,6 +10,7 @@ import pytest
 from nephew import Nephew
 from tests import ledger
 from tests.places import on
+from tests.servers import RedisServer
 
 #: In tables: the kind of the entry, what it says, and how a row comes to be there.
 JOB = (
@@ -112,8 +113,10 @@ def database(place: str, name: str) -> Iterator[Callable[[str], Any]]:
 
 
 def said(url: str, name: str) -> list[ledger.Entry]:
-    """What the check after a test would say that was given these by its fixtures."""
-    return list(ledger.of_test({"url": url, "name": name, "other": 7}))
+    """What the check after a test would say that has opened this."""
+    with ledger.visiting() as visit:
+        ledger.opened(url)
+        return list(visit.entries(name, None))
 
 
 @pytest.mark.parametrize("left", ROWS)
@@ -160,3 +163,27 @@ def test_a_kind_that_there_is_none_of_cannot_be_left(request: pytest.FixtureRequ
 
     with pytest.raises(AssertionError, match=r"expected leaves\(\) with some of .*, got \['dust'\]"):
         ledger.left_by(request.node)
+
+
+def test_a_server_of_the_tests_own_is_looked_at_before_it_goes(name: str):
+    with ledger.visiting() as visit:
+        server = RedisServer()
+        try:
+            server.start()
+            with server.client() as client:
+                client.hset(f"{{{name}}}:held:7", "job", 1)
+        finally:
+            server.remove()
+
+        assert "claim" in {entry.kind for entry in visit.entries(name, None)}
+
+
+def test_a_server_that_is_gone_before_anybody_has_looked_fails_the_test(name: str):
+    with ledger.visiting() as visit:
+        ledger.opened("redis://127.0.0.1:1/0")
+
+        with pytest.raises(AssertionError, match="nobody looked at the books of redis://127.0.0.1:1/0"):
+            list(visit.entries(name, None))
+
+        ledger.seen("redis://127.0.0.1:1/0")
+        assert list(visit.entries(name, None)) == []

@@ -279,7 +279,8 @@ def killed(walk: Walk) -> None:
 
     def die() -> None:
         walk.show()
-        Reaper(walk.blind).bury(walk.huey.worker.incarnation, "killed by a test")
+        registered = {worker.number: worker for worker in walk.huey.backend.workers()}
+        Reaper(walk.blind).bury(registered[walk.huey.worker.number], "killed by a test")
 
     suspect = walk.call()
     walk.step(die)  # what it still does is not settled any more

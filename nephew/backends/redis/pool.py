@@ -50,6 +50,7 @@ class Pool:
     def connect(self) -> AbstractConnection:
         """A new connection, which the pool knows nothing of."""
         connection: Any = self._place.kind(**self._place.options)
+        _spare_the_collector(connection)
         if self._place.locate is not None:
             address = self._address or self._place.locate(self._tag)
             connection.host, connection.port = self._address = address
@@ -69,6 +70,21 @@ class Pool:
         """In a fork's child: the parent's connections are the parent's."""
         self._idle, self._address = [], None
         self._pid = os.getpid()  # last: another thread of the child must not take one of the parent's
+
+
+def _spare_the_collector(connection: Any) -> None:
+    """Let a connection that is dropped be gone at once.
+
+    redis-py's parser refers to itself, by what it does with pushed messages, and would keep its buffer until the
+    garbage is collected.
+    """
+    handle = getattr(connection._parser, "set_pubsub_push_handler", None)
+    if handle is not None:
+        handle(_as_it_is)
+
+
+def _as_it_is(message: object) -> object:
+    return message
 
 
 def _is_lost(connection: AbstractConnection) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 
 from peewee import PostgresqlDatabase
 
+from nephew.errors import ConfigError
+
 try:
     import psycopg
     from psycopg import Connection
@@ -31,6 +33,9 @@ PATIENCE = {
 IDLE_SECONDS = 10
 #: The longest time (seconds) between two questions whether it is still at work.
 LONGEST_SILENCE = 60.0
+#: What is in a server's refusal to let somebody in, behind a word of its own language, and in nothing that libpq says
+#: for itself. Of a connection that fails psycopg gives no SQLSTATE, which libpq keeps to itself.
+REFUSAL = ":  "
 
 
 class PoolerAwareDatabase(PostgresqlDatabase):
@@ -40,12 +45,14 @@ class PoolerAwareDatabase(PostgresqlDatabase):
     """
 
     def __init__(self, url: str) -> None:
-        """:raises psycopg.ProgrammingError: when it is no URI that libpq knows."""
+        """:raises psycopg.ProgrammingError: when it is no URI that libpq knows.
+        :raises ConfigError: when its `tcp_user_timeout` is not a whole number.
+        """
         given = psycopg.conninfo.conninfo_to_dict(url)
         unsaid = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults() if option.val is None}
         ours: dict[str, Any] = {name: value for name, value in PATIENCE.items() if name in unsaid and name not in given}
         super().__init__(url, prefer_psycopg3=True, **ours)
-        self._silence = float({**PATIENCE, **given}["tcp_user_timeout"] or 0) / 1000
+        self._silence = _seconds({**PATIENCE, **given}["tcp_user_timeout"])
 
     def _connect(self) -> Any:
         connection = self._connect_once()
@@ -92,7 +99,7 @@ class PatientConnection(Connection[Any] if psycopg else object):  # type: ignore
                     return True  # only the pooler knows which of the server's connections this is
                 found: Any = other.execute(asked, (self.info.backend_pid,)).fetchone()
         except psycopg.Error as error:
-            return "FATAL" in str(error)  # it is there, and lets nobody in just now
+            return error.sqlstate is not None or REFUSAL in str(error)  # it is there, and lets nobody in just now
         return found is not None and not str(found[0]).startswith("idle")
 
     def allow_idling(self) -> None:
@@ -104,6 +111,16 @@ class PatientConnection(Connection[Any] if psycopg else object):  # type: ignore
         """:raises psycopg.OperationalError: after having closed what nothing will come through any more."""
         self.pgconn.finish()
         raise psycopg.OperationalError("the server does not answer, and does not say that it is still at work")
+
+
+def _seconds(milliseconds: Any) -> float:
+    """A time as libpq takes it: what is negative means none."""
+    try:
+        return max(0, int(milliseconds or 0)) / 1000
+    except ValueError:
+        raise ConfigError(
+            f"expected tcp_user_timeout to be a whole number of milliseconds, got {milliseconds!r}"
+        ) from None
 
 
 class _Answer:

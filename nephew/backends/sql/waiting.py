@@ -8,6 +8,7 @@ from nephew.backends.records import Change, NewJob
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.queue import Queue
+from nephew.backends.sql.tables import RARE
 
 #: The most jobs moved in one step.
 PROMOTED = 500
@@ -73,6 +74,15 @@ class Waiting(Queue):
             (self.name,),
         )
         return None if rows[0][0] is None else float(rows[0][0])
+
+    def parked(self, after: int = 0, limit: int = 100) -> list[tuple[int, str, str]]:
+        """Parked jobs behind a place; see the contract."""
+        rows = self.read(
+            f"SELECT seq, id, task FROM nephew_job WHERE name = ? AND state = 'parked' AND {RARE} AND seq > ?"
+            " ORDER BY seq LIMIT ?",
+            (self.name, after, limit),
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
 
     def unpark(self, ids: Sequence[str]) -> int:
         """Put parked jobs back; see the contract."""

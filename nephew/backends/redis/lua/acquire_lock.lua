@@ -2,7 +2,7 @@
 --
 -- ARGV: lock, owner, label, seconds that it is held if it is not renewed.
 -- Returns the fencing number; nil when somebody else holds it. The same owner may ask again.
--- {name}:lock:<lock>  hash    owner, label, fence, acquired_at, expires_at; goes with the lock, or a day after its time
+-- {name}:lock:<lock>  hash    owner, label, fence, acquired_at, expires_at; goes with the lock, or a second after its time
 -- {name}:locks        set     the locks that may be held
 -- {name}:fence        string  the latest fencing number, of whatever lock
 
@@ -16,5 +16,5 @@ redis.call('SADD', key('locks'), name)  -- first: where it fails, nobody holds t
 local fence, over = redis.call('INCR', key('fence')), tonumber(moment) + tonumber(ARGV[4])
 redis.call('HSET', lock, 'owner', owner, 'label', ARGV[3], 'fence', fence, 'acquired_at', moment,
     'expires_at', string.format('%.6f', over))
-redis.call('EXPIREAT', lock, math.ceil(over) + 86400)
+redis.call('EXPIREAT', lock, math.ceil(over) + 1)
 return fence

@@ -11,5 +11,5 @@ if held[1] ~= ARGV[2] or tonumber(held[2]) <= moment then
 end
 redis.call('HDEL', lock, 'expires_at')  -- a full server lets a script write that has freed something
 redis.call('HSET', lock, 'expires_at', string.format('%.6f', moment + tonumber(ARGV[3])))
-redis.call('EXPIREAT', lock, math.ceil(moment + tonumber(ARGV[3])) + 86400)
+redis.call('EXPIREAT', lock, math.ceil(moment + tonumber(ARGV[3])) + 1)
 return 1
