@@ -10,6 +10,13 @@ from nephew.backends.sql.tables import TABLES
 #: What tells how many entries a key has, by its type; a string counts as one, and what has just gone as none.
 SIZES = {b"none": "EXISTS", b"string": "EXISTS", b"hash": "HLEN", b"set": "SCARD", b"zset": "ZCARD", b"list": "LLEN", b"stream": "XLEN"}
 
+#: What is called alike on all backends: its table, and the word in its keys.
+CALLED = {
+    "chord values": ("nephew_chord_member", "chord"),
+    "data": ("nephew_data", "data"),
+    "ticks": ("nephew_tick", "ticks"),
+}
+
 
 def stored(huey: Nephew) -> Counter[str]:
     """Rows by table, or keys and their entries by the word behind the instance's tag."""
@@ -23,3 +30,9 @@ def stored(huey: Nephew) -> Counter[str]:
         entries["keys"] += 1
         entries[key.decode().split(":")[1]] += backend.call(SIZES[backend.call("TYPE", key)], key)
     return +entries
+
+
+def count(huey: Nephew, what: str) -> int:
+    """How many `chord values`, `data` or `ticks` there are."""
+    counts = stored(huey)
+    return sum(counts[word] for word in CALLED[what])

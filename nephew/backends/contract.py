@@ -212,7 +212,7 @@ class Backend(Events, History, ABC):
 
     @abstractmethod
     def parked(self, after: int = 0, limit: int = 100) -> list[tuple[int, str, str]]:
-        """Places, ids and tasks of parked jobs behind the place `after`, in order; no payload is read."""
+        """Places, ids and tasks of parked jobs behind the place `after`, in order; none: there are no more of them."""
 
     @abstractmethod
     def unpark(self, ids: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Jobs as they would be had they been stored earlier, and what is stored of them: by hand, on every backend."""
+"""Jobs as they would be had they been stored earlier: by hand, on every backend."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ FILL = (
     "INSERT INTO nephew_job (name, id, task, queue, state, priority, payload, enqueued_at, finished_at)"
     " VALUES (?, ?, 'demo', 'default', 'succeeded', 0, ?, ?, ?)"
 )
-#: What is counted: tables of the SQL backends, and words in keys of Redis.
-TABLES = {"chord values": "nephew_chord_member", "data": "nephew_data", "ticks": "nephew_tick"}
-KEYS = {"chord values": ("HLEN", "chord:*"), "data": ("HLEN", "data"), "ticks": ("ZCARD", "ticks:*")}
 
 
 def age(huey: Nephew, days: float, *ids: str) -> None:
@@ -47,14 +44,6 @@ def fill(huey: Nephew, count: int, days: float, ended: float | None = None) -> N
         return
     values = [(huey.name, each, b"", enqueued_at, finished_at) for each in ids]
     huey.backend.write(lambda run: run(FILL, values, many=True))
-
-
-def stored(huey: Nephew, what: str) -> int:
-    """How many `chord values`, `data` or `ticks` there are."""
-    if isinstance(huey.backend, RedisBackend):
-        command, keys = KEYS[what]
-        return sum(huey.backend.call(command, key) for key in huey.backend.call("KEYS", huey.backend.key(keys)))
-    return int(huey.backend.read(f"SELECT count(*) FROM {TABLES[what]} WHERE name = ?", (huey.name,))[0][0])
 
 
 def _age_on_redis(backend: RedisBackend, ids: Sequence[str], enqueued: float, finished: float) -> None:

@@ -14,9 +14,9 @@ from huey.exceptions import TaskException
 from nephew import ConfigError, Middleware, Nephew, every
 from nephew.draft import Draft
 from nephew.middleware import Enqueue, Run
-from tests.contract.ageing import stored
 from tests.contract.conftest import Work, end
 from tests.contract.jobs import fails
+from tests.stored import count
 
 Make = Callable[..., Nephew]
 
@@ -303,7 +303,7 @@ def test_a_callback_that_was_not_let_pass_keeps_its_values_for_as_long_as_it_is_
 
     assert huey.retry(called.callback.id)
     work(huey)
-    assert (called.callback.state, called.callback.get(), stored(huey, "chord values")) == ("succeeded", 2, 0)
+    assert (called.callback.state, called.callback.get(), count(huey, "chord values")) == ("succeeded", 2, 0)
 
 
 def test_with_a_callback_that_was_not_let_pass_its_values_are_deleted(make: Make, work: Work):
@@ -315,7 +315,7 @@ def test_with_a_callback_that_was_not_let_pass_its_values_are_deleted(make: Make
 
     huey.backend.delete_jobs([called.callback.id])
 
-    assert stored(huey, "chord values") == 0
+    assert count(huey, "chord values") == 0
 
 
 def test_a_member_of_a_chord_that_is_not_let_pass_counts_as_cancelled(make: Make, work: Work):

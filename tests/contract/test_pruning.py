@@ -14,11 +14,12 @@ from nephew.job import State
 from nephew.pruning import LOOK, Pruner
 from nephew.scheduler import Scheduler
 from nephew.settings import Keep
-from tests.contract.ageing import DAY, age, fill, stored
+from tests.contract.ageing import DAY, age, fill
 from tests.contract.conftest import Work
 from tests.contract.crowd import at_once
 from tests.contract.jobs import Hand, failed, fails, job, jobs, parked, succeeded
 from tests.contract.test_chords import mark
+from tests.stored import count
 
 
 def left(huey: Nephew) -> set[str]:
@@ -77,14 +78,14 @@ def test_the_values_of_a_chord_go_with_its_callback(huey: Nephew):
     huey.backend.enqueue(jobs("a"))
     hand.settle(succeeded(hand.claim()[0], chord_mark=mark("c", 0, 1, job("callback", chord="c"))))
     hand.settle(failed(hand.claim()[0]))
-    assert stored(huey, "chord values") == 1
+    assert count(huey, "chord values") == 1
 
     age(huey, 10, "callback")
     huey.prune({"failed": "30d"})
-    assert stored(huey, "chord values") == 1  # it may still be run again
+    assert count(huey, "chord values") == 1  # it may still be run again
 
     huey.prune({"failed": 0})
-    assert stored(huey, "chord values") == 0
+    assert count(huey, "chord values") == 0
 
 
 @pytest.mark.parametrize("most", [0, 1, 7, 20])
@@ -204,7 +205,7 @@ def test_data_whose_time_is_over_is_deleted(huey: Nephew):
 
     huey.prune()
 
-    assert stored(huey, "data") == 2
+    assert count(huey, "data") == 2
     assert huey.backend.items().keys() == {"not over", "for ever"}
 
 
@@ -222,7 +223,7 @@ def test_of_a_schedules_ticks_the_old_ones_are_deleted_and_never_the_last(huey: 
 
     huey.prune()
 
-    assert stored(huey, "ticks") == 2
+    assert count(huey, "ticks") == 2
     assert huey.backend.last_tick("daily") == pytest.approx(now - DAY)
     assert huey.backend.last_tick("yearly") == pytest.approx(now - 300 * DAY)
 

@@ -78,12 +78,6 @@ class History(Places, Results):
         found = islice(self._meant(wanted, ids(), 0, limit), limit)
         return [(places[row.id], row.id) for row in found]
 
-    def parked(self, after: int = 0, limit: int = 100) -> list[tuple[int, str, str]]:
-        """Parked jobs behind a place; see the contract."""
-        found = list(islice(self._filed(self.key("parked"), after), limit))
-        tasks = {row.id: row.task for row in self._read([job_id for _, job_id in found], 0)}
-        return [(place, job_id, tasks.get(job_id, "")) for place, job_id in found]
-
     def relatives(self, job_id: str) -> tuple[list[str], list[str]]:
         """What a job follows from, and what follows from it; see the contract."""
         found = self._read([job_id], 0)

@@ -37,6 +37,11 @@ class Waiting(Queue):
         eta = self.run("next_due")
         return None if eta is None else float(eta)
 
+    def parked(self, after: int = 0, limit: int = 100) -> list[tuple[int, str, str]]:
+        """Parked jobs behind a place; see the contract."""
+        found = self.run("parked", after, limit)
+        return [(int(place), job_id.decode(), task.decode(errors="replace")) for place, job_id, task in found]
+
     def unpark(self, ids: Sequence[str]) -> int:
         """Put parked jobs back; see the contract."""
         return int(self.run("unpark", *ids))
