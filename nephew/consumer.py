@@ -6,6 +6,7 @@ Huey's consumer with the loop bodies replaced: the stock `huey_consumer` command
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -112,10 +113,8 @@ class Consumer(HueyConsumer):
         with self._sharing:
             if self.worker is None:
                 slots = 1 if self.environment.forks else max(self.workers, 1)
-                kind = self.worker_type
-                self.worker = Worker(
-                    self.huey, incarnation=loop.incarnation, parent=self.incarnation, kind=kind, slots=slots
-                )
+                names = {"incarnation": loop.incarnation, "parent": self.incarnation, "kind": self.worker_type}
+                self.worker = Worker(self.huey, **names, slots=slots)
                 self.huey.adopt_worker(self.worker)
             return self.worker
 
@@ -248,8 +247,7 @@ class Consumer(HueyConsumer):
         if not self.huey.backend.heartbeats or time.monotonic() < self._next_heartbeat:
             return
         self._next_heartbeat = time.monotonic() + self.huey.settings.heartbeat
-        loops = [loop for loop, _ in self.worker_threads]
-        names = [loop.incarnation for loop in loops] if self.environment.forks else []
+        names = [loop.incarnation for loop, _ in self.worker_threads] if self.environment.forks else []
         if self.worker is not None:
             names.append(self.worker.incarnation)
         names.append(self.huey.worker.incarnation)
@@ -272,9 +270,8 @@ class Consumer(HueyConsumer):
 
     def check_worker_health(self) -> bool:
         """Give back what dead worker processes held, and replace them; whether all were alive."""
-        dead = [
-            index for index, (_, process) in enumerate(self.worker_threads) if not self.environment.is_alive(process)
-        ]
+        processes = [process for _, process in self.worker_threads]
+        dead = [index for index, process in enumerate(processes) if not self.environment.is_alive(process)]
         timekeeper_died = not self.environment.is_alive(self.scheduler)
         if not dead and not timekeeper_died:
             return True
@@ -333,10 +330,8 @@ class Consumer(HueyConsumer):
         self._deadline.set(0.0)
 
     def _wake(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # it is awake
             os.write(self._bell_write, b"!")
-        except (BlockingIOError, OSError):
-            pass  # it is awake
 
     def stop(self, graceful: bool = False) -> None:
         """Stop: running jobs may finish for a while, the others go back to the queue.
@@ -354,13 +349,9 @@ class Consumer(HueyConsumer):
                 log.info("Received request to shut down now.")
                 self._restart = False
         if not self._drained:
-            self._logger.warning(
-                "Shutdown timeout of %ss elapsed, interrupting workers; their jobs go back to the queue.",
-                self._drain_seconds(),
-            )
+            log.warning("What is still running is interrupted; it goes back to the queue.")
             self._interrupt_workers()
-        if self.environment.forks:
-            self._bury([each for each in self.worker_threads if each[1].exitcode or not self._drained])
+        self._take_back()
         if self._watcher is not None:
             self._watcher.close()
         self.huey.stop_consuming()
@@ -387,13 +378,15 @@ class Consumer(HueyConsumer):
             self.scheduler_bell.ring()
             alive[0].join(min(left, 0.02))
 
-    def _interrupt_workers(self) -> None:
-        self.stop_running()
-        if not self.environment.forks and self.worker is not None:
+    def _take_back(self) -> None:
+        """Give back what workers still hold that were killed or interrupted."""
+        if self.environment.forks:
+            self._bury([each for each in self.worker_threads if each[1].exitcode or not self._drained])
+        elif self.worker is not None and not self._drained:
             self.worker.give_back_all()
             self._deadline.prolong()
 
-    def stop_running(self) -> None:
+    def _interrupt_workers(self) -> None:
         """Interrupt all code of jobs; nobody is to blame for the end of a process that has to be killed."""
         self.huey.interrupting = True
         alive = [(loop, process) for loop, process in self.worker_threads if self.environment.is_alive(process)]

@@ -71,7 +71,7 @@ class Deadline:
                 return
         self._start(log.error, (TOO_LATE,))  # whoever is stuck may hold the log's lock
         if not isinstance(self._consumer.environment, GreenletEnvironment):  # only their own thread can stop greenlets
-            self._start(self._consumer.stop_running, ())
+            self._start(self._consumer._interrupt_workers, ())
         if self._running.acquire(timeout=LAST_CALL):
             return
         if self._consumer.worker is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests import ledger, matrix
+from tests import matrix, visits
 from tests.leftovers import Watch
 from tests.places import BACKENDS, on
 from tests.servers import PostgresServer, RedisServer
@@ -119,13 +119,13 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> str:
-    ledger.opened(postgres.url)
+    visits.opened(postgres.url)
     return postgres.url
 
 
 @pytest.fixture
 def redis_url(redis: RedisServer) -> str:
-    ledger.opened(redis.url)
+    visits.opened(redis.url)
     return redis.url
 
 

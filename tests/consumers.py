@@ -17,7 +17,7 @@ from huey import signals
 
 from nephew import Job, Nephew
 from nephew.backends.records import Row
-from tests import ledger
+from tests import ledger, visits
 from tests.eventually import eventually
 from tests.integration.apps import jobs
 from tests.leftovers import is_running
@@ -158,7 +158,7 @@ class Bench:
     """One instance, seen from outside: enqueues, starts consumers, counts runs, checks the books."""
 
     def __init__(self, url: str, name: str, folder: Path) -> None:
-        ledger.opened(url)
+        visits.opened(url)
         self.url, self.folder = url, folder
         self.run_dir = folder / "run"
         self.runs_path = folder / "runs"
@@ -280,7 +280,7 @@ class Bench:
         """Nothing is held, nobody is registered, nothing runs."""
         self.huey.sign_off()
         ledger.assert_in_order([*ledger.of_backend(self.huey.backend), *ledger.files_in(self.run_dir)], left)
-        ledger.seen(self.url)
+        visits.seen(self.url)
         eventually(self._assert_no_process, 10)
 
     def _assert_no_process(self) -> None:

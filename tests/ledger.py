@@ -2,7 +2,7 @@
 
 Whatever is found is an `Entry`. Those of the kinds in `LASTING` are wrong at any moment; the others are right while
 somebody works, and wrong once all have gone. A test that leaves one on purpose says so, with the reason:
-`@pytest.mark.leaves("claim")`.
+`@pytest.mark.leaves("claim")`; `tests/visits.py` looks after each test.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import json
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
-import pytest
 import redis
 
 from nephew.backends.contract import Backend
@@ -62,106 +61,7 @@ def assert_in_order(entries: Iterable[Entry], left: Iterable[str] = ()) -> None:
     assert not wrong, "\n".join(["the books are not in order:", *wrong[:20]])
 
 
-def left_by(test: pytest.Item) -> frozenset[str]:
-    """The kinds of entries that a test leaves on purpose."""
-    left = frozenset(kind for mark in test.iter_markers("leaves") for kind in mark.args)
-    assert left <= LASTING | HELD, f"expected leaves() with some of {sorted(LASTING | HELD)}, got {sorted(left)}"
-    return left
-
-
-def after_each_test(kinds: Collection[str]) -> Any:
-    """A fixture, to be given a name: it fails each test that has passed and left entries of these kinds."""
-
-    @pytest.fixture(autouse=True)
-    def books(request: pytest.FixtureRequest) -> Iterator[Visit]:
-        left = left_by(request.node)
-        failed = request.session.testsfailed
-
-        with visiting() as visit:
-            yield visit
-
-            if request.session.testsfailed == failed:
-                given = request.node.funcargs
-                found = visit.entries(given.get("name", ""), given.get("tmp_path"))
-                try:
-                    assert_in_order((entry for entry in found if entry.kind in kinds), left)
-                except AssertionError as error:
-                    pytest.fail(str(error), pytrace=False)
-
-    return books
-
-
 # -- where to look ------------------------------------------------------------------------------------------------
-class Visit:
-    """Where one test keeps its instances."""
-
-    def __init__(self) -> None:
-        self._opened: set[str] = set()
-        self._seen: set[str] = set()
-        self._found: list[Entry] = []
-
-    def open(self, url: str) -> None:
-        self._opened.add(url)
-
-    def see(self, url: str, found: Iterable[Entry]) -> None:
-        """This was found there, which may be gone when the test is over."""
-        self._found += found
-        self._seen.add(url)
-
-    def entries(self, name: str, folder: Path | None) -> Iterator[Entry]:
-        """Those of all instances: in SQLite files, and on servers under names that begin like this."""
-        yield from self._found
-        files = {Path(_file_of(url)) for url in self._opened if url.startswith("sqlite:///")}
-        files |= set(folder.rglob("*.db") if folder else ())
-        for file in filter(Path.is_file, files):
-            yield from of_file(file)
-        for url in self._opened:
-            if name and not url.startswith(("sqlite:", "memory:")):
-                yield from self._on_server(url, name)
-
-    def _on_server(self, url: str, name: str) -> Iterator[Entry]:
-        try:
-            yield from of_server(url, name)
-        except GONE as error:
-            assert url in self._seen, f"nobody looked at the books of {url} before it was gone: {error}"
-
-
-def _file_of(url: str) -> str:
-    return url.removeprefix("sqlite:///").partition("?")[0]
-
-
-_visits: list[Visit] = []
-
-
-@contextlib.contextmanager
-def visiting() -> Iterator[Visit]:
-    """What is opened and seen meanwhile is of this visit."""
-    _visits.append(Visit())
-    try:
-        yield _visits[-1]
-    finally:
-        _visits.pop()
-
-
-def opened(url: str) -> None:
-    """The test that is running keeps instances there."""
-    for visit in _visits[-1:]:
-        visit.open(url)
-
-
-def seen(url: str, found: Iterable[Entry] = ()) -> None:
-    """The test that is running has looked at its books there, and has found this."""
-    for visit in _visits[-1:]:
-        visit.see(url, found)
-
-
-def look(url: str) -> None:
-    """Look at all instances of a server that the test which is running has to itself, before it is taken away."""
-    opened(url)
-    with contextlib.suppress(*GONE):
-        seen(url, of_server(url, "") if _visits else ())
-
-
 def of_file(path: Path) -> Iterator[Entry]:
     """The entries of all instances in a file, and what is left of their workers beside it."""
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:

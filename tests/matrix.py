@@ -57,6 +57,8 @@ class Place(StrEnum):
 RUNNING = frozenset({Place.BEFORE_RUN, Place.BEGUN_ONCE, Place.MID_RUN, Place.ENQUEUED, Place.AFTER_RUN})
 #: Held there, a process is in the middle of a settle.
 SETTLING = frozenset({Place.BEFORE_SETTLE, Place.BEFORE_REQUEUE, Place.SETTLED})
+#: Where a kill finds a worker at its work; it always falls at `BEGUN_ONCE`, so that is dealt by itself.
+AT_WORK = [place for place in Place if place in RUNNING | SETTLING | {Place.CLAIMED} and place is not Place.BEGUN_ONCE]
 #: Only the death of another worker leads there.
 BURYING = frozenset({Place.BEFORE_REAP, Place.REAPED})
 #: What finishes once a process is held there is not settled before it goes on.
@@ -112,6 +114,12 @@ def crashes(cell: Cell) -> tuple[int, int]:
     return least, most
 
 
+def loses(cell: Cell) -> bool:
+    """Whether a job that may be begun only once is lost: it was begun, and who was to run it is killed."""
+    killed = cell.blow is Blow.WORKER_KILLED or (cell.blow is Blow.CONSUMER_KILLED and cell.kind != "process")
+    return cell.place is Place.BEGUN_ONCE and killed
+
+
 def complete(backend: str, kind: str) -> list[Cell]:
     """Every pair that can occur."""
     return [
@@ -122,13 +130,21 @@ def complete(backend: str, kind: str) -> list[Cell]:
 def selection(backend: str, kind: str) -> list[Cell]:
     """Every failpoint once and every blow at least once, other pairs on each backend and for each type of worker."""
     turn = BACKENDS.index(backend) * len(KINDS) + KINDS.index(kind)
-    uses = dict.fromkeys(_turned(list(Blow), turn), 0)
-    cells = []
-    for place in _turned(list(Place), turn * 2):
-        blow = min((blow for blow in uses if impossible(kind, blow, place) is None), key=uses.__getitem__)
-        uses[blow] += 1
-        cells.append(Cell(backend, kind, blow, place))
-    return cells
+    dealt = _kills(kind, turn)
+    uses = {blow: list(dealt.values()).count(blow) for blow in _turned(list(Blow), turn)}
+    for place in _turned([place for place in Place if place not in dealt], turn * 2):
+        dealt[place] = min((blow for blow in uses if impossible(kind, blow, place) is None), key=uses.__getitem__)
+        uses[dealt[place]] += 1
+    return [Cell(backend, kind, dealt[place], place) for place in _turned(list(Place), turn * 2)]
+
+
+def _kills(kind: str, turn: int) -> dict[Place, Blow]:
+    """The kills are dealt first: to who has begun a job that may be begun only once, and to others at their work."""
+    consumer, *workers = _turned(AT_WORK, turn)[:3]
+    kills = {consumer: Blow.CONSUMER_KILLED}
+    if kind == "process":
+        return kills | dict.fromkeys([*workers, Place.BEGUN_ONCE], Blow.WORKER_KILLED)
+    return kills | {Place.BEGUN_ONCE: Blow.CONSUMER_KILLED}
 
 
 def _turned(values: list[T], by: int) -> list[T]:

@@ -25,7 +25,7 @@ from typing import Any
 import psycopg
 import redis
 
-from tests import ledger
+from tests import visits
 from tests.eventually import eventually
 from tests.leftovers import MARK
 
@@ -110,7 +110,7 @@ class Server:
     def remove(self) -> None:
         """Stop it and delete its folder; before that the books in it are looked at, while a test is running."""
         if self._process is not None and self.keeps_jobs:
-            ledger.look(self.url)
+            visits.look(self.url)
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 

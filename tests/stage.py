@@ -16,8 +16,8 @@ from tests.eventually import eventually
 from tests.failpoints import Failpoints
 from tests.integration.apps import acts  # noqa: F401  # whose jobs are every bench's
 from tests.leftovers import is_running
-from tests.matrix import BURYING, SETTLING, STUCK, Blow, Cell, Place
-from tests.scene import Scene, ends_since
+from tests.matrix import BURYING, SETTLING, STUCK, VIOLENT, Blow, Cell, Place
+from tests.scene import ALLOWANCE, Scene, ends_since
 
 LEASE = 0.6
 SHORT: dict[str, Any] = {"lease": LEASE, "heartbeat": 0.2, "reaper": 0.15, "drain": 3}
@@ -31,12 +31,18 @@ class Held(NamedTuple):
     """A process of a consumer that waits at a failpoint.
 
     :ivar since: when it came there; of one that buries another, when that had died (epoch seconds).
+    :ivar said: how much its consumer had said before.
     """
 
     consumer: Consumer
     place: Place
     since: float
     pid: int
+    said: int
+
+    def news(self) -> str:
+        """What the consumer has said since it was led there: it may have shut down and restarted before."""
+        return self.consumer.log()[self.said :]
 
     @property
     def heeds_signals(self) -> bool:
@@ -75,6 +81,8 @@ class Stage:
     def _play(self, cell: Cell) -> int:
         self._played += 1
         held = self._lead_to(cell.place)
+        if cell.blow in VIOLENT and held.place not in STUCK:  # by then it has settled what finished before it was held
+            eventually(lambda: time.time() > held.since + ALLOWANCE)
         struck_at = time.time()
         DEALT[cell.blow](self, held)
         self.points.let_go(held.place)
@@ -91,12 +99,13 @@ class Stage:
         self.points.hold(place)
         self.scene = Scene(self.bench, f"{self._played}")
         consumer = self.present()
+        said = len(consumer.log())
         if place in BURYING:
-            return Held(consumer, place, self._bury_somebody(consumer), self.points.await_held(place))
+            return Held(consumer, place, self._bury_somebody(consumer), self.points.await_held(place), said)
         if place is Place.BEFORE_RETIRE:
             consumer.send(signal.SIGTERM)
         pid = self.points.await_held(place)
-        return Held(consumer, place, self.points.held_since(place), pid)
+        return Held(consumer, place, self.points.held_since(place), pid, said)
 
     def present(self) -> Consumer:
         """The consumer of these jobs; a new one where there is none."""
@@ -175,23 +184,23 @@ def _end_twice(stage: Stage, held: Held) -> None:
     _await_shutdown(held)
     held.consumer.send(signal.SIGINT)
     if not held.heeds_signals:
-        eventually(lambda: INTERRUPTING in held.consumer.log())
+        eventually(lambda: INTERRUPTING in held.news())
     if held.heeds_signals or held.place in SETTLING:  # at once means: when the step of the store is over
         stage.points.let_go(held.place)
     assert held.consumer.wait() == 0, "exit code"
 
 
 def _restart(stage: Stage, held: Held) -> None:
-    starts = held.consumer.log().count(STARTED)
     held.consumer.send(signal.SIGHUP)
     _await_shutdown(held)
     stage.points.let_go(held.place)
-    eventually(lambda: held.consumer.log().count(STARTED) > starts or not held.consumer.is_running(), 20)
+    if held.place is not Place.BEFORE_RETIRE:  # who was told to end does not start anew
+        eventually(lambda: STARTED in held.news().partition(SHUTDOWN)[2], 20)
 
 
 def _await_shutdown(held: Held) -> None:
     if not held.heeds_signals:
-        eventually(lambda: SHUTDOWN in held.consumer.log())
+        eventually(lambda: SHUTDOWN in held.news())
 
 
 def _stall(stage: Stage, held: Held) -> None:

@@ -8,7 +8,15 @@ from nephew import Nephew
 from nephew.backends.sql.tables import TABLES
 
 #: What tells how many entries a key has, by its type; a string counts as one, and what has just gone as none.
-SIZES = {b"none": "EXISTS", b"string": "EXISTS", b"hash": "HLEN", b"set": "SCARD", b"zset": "ZCARD", b"list": "LLEN", b"stream": "XLEN"}
+SIZES = {
+    b"none": "EXISTS",
+    b"string": "EXISTS",
+    b"hash": "HLEN",
+    b"set": "SCARD",
+    b"zset": "ZCARD",
+    b"list": "LLEN",
+    b"stream": "XLEN",
+}
 
 #: What is called alike on all backends: its table, and the word in its keys.
 CALLED = {

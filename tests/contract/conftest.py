@@ -12,7 +12,7 @@ from nephew.backends.contract import Backend
 from nephew.lane import Lane
 from nephew.opening import open_backend
 from nephew.settings import Settings
-from tests import ledger
+from tests import ledger, visits
 from tests.places import BACKENDS, on
 
 #: Runs all that waits, as a consumer's thread does.
@@ -20,7 +20,7 @@ Work = Callable[[Nephew], int]
 
 
 #: Many of these tests end amid the work; the rest has to be right at every moment.
-books_in_order = ledger.after_each_test(ledger.LASTING)
+books_in_order = visits.after_each_test(ledger.LASTING)
 
 #: Where jobs are kept; in memory they are seen by one instance only (else there is `backend_url`).
 url = on("memory", *BACKENDS)

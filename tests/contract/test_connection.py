@@ -11,7 +11,7 @@ import pytest
 
 from nephew.backends.contract import Backend
 from nephew.backends.sql import SqlBackend
-from nephew.backends.sql.server import PATIENCE, PoolerAwareDatabase
+from nephew.backends.sql.server import PATIENCE, PatientConnection, PoolerAwareDatabase
 from nephew.errors import BackendError
 from nephew.opening import open_backend
 from nephew.settings import Settings
@@ -123,3 +123,13 @@ def test_a_job_whose_answer_was_lost_is_stored_once(backend: Backend, cut: Cut):
 )
 def test_how_long_to_wait_is_as_the_url_says_or_limited(query: str, expected: dict[str, int]):
     assert PoolerAwareDatabase(f"postgresql://host/database{query}").connect_params == expected
+
+
+@pytest.mark.parametrize(("other", "is_there"), [({"dbname": "nowhere"}, True), ({"port": 1}, False)])
+def test_a_server_that_lets_nobody_in_is_there_and_one_that_cannot_be_reached_is_not(
+    postgres_url: str, other: dict[str, Any], is_there: bool
+):
+    with PatientConnection.connect(postgres_url) as connection:
+        connection.again = lambda: PatientConnection.connect(postgres_url, **other)
+
+        assert connection.is_served() is is_there

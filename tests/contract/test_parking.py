@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from nephew import Nephew
+from nephew.backends.contract import Backend
 from nephew.codec import Codec
 from nephew.errors import JobEnded
 from nephew.job import State
 from nephew.parking import STEP, Parking
+from tests.contract import jobs
 from tests.contract.conftest import Work
-from tests.contract.jobs import job
+from tests.contract.jobs import Hand, job
 
 
 def test_a_renamed_task_is_parked_and_released_when_it_is_known_again(make_huey, work: Work):
@@ -134,6 +136,18 @@ def test_a_long_line_of_jobs_that_stay_parked_holds_up_nobody_behind_it(make_hue
     parking.step()
 
     assert (parking.released, last.state) == (1, State.QUEUED)
+
+
+def test_parked_jobs_are_found_in_their_order_however_large_they_are(backend: Backend):
+    hand = Hand(backend)
+    backend.enqueue([job(id, payload=b"x" * 3_000_000) for id in ("1", "2", "3", "4")])
+    hand.settle(*(jobs.parked(claimed, "a test") for claimed in hand.claim(3)))
+    found: list[tuple[int, str, str]] = []
+
+    while some := backend.parked(found[-1][0] if found else 0, 2):
+        found += some
+
+    assert [(job_id, task) for _, job_id, task in found] == [("1", "demo"), ("2", "demo"), ("3", "demo")]
 
 
 def test_bytes_of_no_known_task_are_tried_by_each_consumer_once(make_huey, work: Work):

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests import ledger
+from tests import ledger, visits
 from tests.consumers import Bench
 from tests.places import BACKENDS
 
-books_in_order = ledger.after_each_test(ledger.LASTING | ledger.HELD)
+books_in_order = visits.after_each_test(ledger.LASTING | ledger.HELD)
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def open_bench(request: pytest.FixtureRequest, url: str, name: str, folder: Path
     try:
         yield bench
         if request.session.testsfailed == failed:
-            bench.close(ledger.left_by(request.node))
+            bench.close(visits.left_by(request.node))
     finally:
         bench.abandon()
         print(bench.logs())  # shown when the test has failed

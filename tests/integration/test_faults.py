@@ -19,6 +19,8 @@ from huey.api import chord
 from nephew import BackendError, Nephew
 from nephew.deadline import LAST_CALL, LAST_WORD
 from nephew.job import ENDED
+from nephew.recovery import Reaper
+from tests import visits
 from tests.consumers import KINDS, Bench
 from tests.eventually import eventually
 from tests.faults import Cut, Delay, Drop, Fault, HalfClose, Refuse
@@ -124,11 +126,13 @@ def scene(request: pytest.FixtureRequest, name: str, tmp_path: Path) -> Iterator
         yield Scene(place, server, bench, kind)
 
 
-def scenes(first: int) -> list[Any]:
-    """Both servers, each with another kind of workers, and at full size with all of them."""
+def scenes(first: int, only: str = "") -> list[Any]:
+    """Both servers (or `only` one), each with another kind of workers, and at full size both with all of them."""
     kinds = list(KINDS)
     return [
-        pytest.param((place, kind), id=f"{place}-{kind}", marks=[] if turn == 0 else [pytest.mark.long])
+        pytest.param(
+            (place, kind), id=f"{place}-{kind}", marks=[] if turn == 0 and only in ("", place) else [pytest.mark.long]
+        )
         for shift, place in enumerate(SOON)
         for turn, kind in enumerate(kinds[(first + shift) % 3 :] + kinds[: (first + shift) % 3])
     ]
@@ -221,7 +225,7 @@ def test_a_postgres_that_is_restarted_amid_work_loses_and_repeats_nothing(
 # -- frozen ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scene", scenes(1), indirect=True)
+@pytest.mark.parametrize("scene", scenes(1, "redis"), indirect=True)
 def test_sigterm_ends_a_consumer_in_time_whose_server_is_frozen(scene: Scene) -> None:
     bench, drain = scene.bench, 1
     consumer = bench.consumer(scene.kind, 2, "-t", str(drain))
@@ -241,8 +245,48 @@ def test_sigterm_ends_a_consumer_in_time_whose_server_is_frozen(scene: Scene) ->
     for result in results:
         job = bench.await_state(result, "succeeded")
         assert len(bench.runs("ended", result.get())) <= 2  # the server could not be told of a first end
-        # huey_consumer imports psycopg before gevent's patches: it blocks all greenlets, so that none can be stopped.
-        assert job.crashes <= ((scene.place, scene.kind) == ("postgres", "greenlet"))
+        assert job.crashes == 0
+
+
+@pytest.mark.parametrize("scene", scenes(1, "postgres"), indirect=True)
+def test_a_second_sigterm_ends_it_without_the_drain_and_charges_no_job_that_does_not_listen(scene: Scene) -> None:
+    bench = scene.bench
+    consumer = bench.consumer(scene.kind, 2, "-t", "300")
+    deaf = bench.tasks.swallow("deaf", 1000)
+    bench.await_run("began", "deaf")
+
+    with scene.server.frozen():
+        consumer.send(signal.SIGTERM)
+        eventually(lambda: "Received SIGTERM" in consumer.log())
+        asked = time.monotonic()
+        consumer.send(signal.SIGTERM)
+        consumer.wait()
+        took = time.monotonic() - asked
+        eventually(lambda: not consumer.group())
+
+    assert took < LAST_WORD + LAST_CALL + 3, consumer.log()
+    Reaper(bench.huey).reap()
+    job = bench.job(deaf)
+    assert (job.state, job.crashes, job.attempts) == ("queued", 0, ())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["process", "thread"])
+def test_a_server_that_is_slow_at_each_step_has_its_time_at_each(
+    kind: str, postgres_bench: Bench, postgres: PostgresServer
+) -> None:
+    """Together they take longer than one of them may."""
+    bench = postgres_bench
+    with Proxy(postgres) as proxy:
+        consumer = bench.consumer(kind, 4, "-t", "0.5", environment={"NEPHEW_URL": proxy.url})
+        deaf = [bench.tasks.swallow(f"deaf-{number}", 1000) for number in range(4)]
+        for number in range(4):
+            bench.await_run("began", f"deaf-{number}")
+        with proxy.suffering(Delay(0.12)):
+            assert consumer.stop() == 0
+
+    assert bench.huey.backend.workers() == []
+    assert {(job.state, job.crashes) for job in map(bench.job, deaf)} == {("queued", 0)}
 
 
 def test_a_caller_waits_for_a_frozen_server_for_a_limited_time(scene_of_callers: tuple[Server, str], name: str) -> None:
@@ -266,6 +310,7 @@ def test_a_caller_waits_for_a_frozen_server_for_a_limited_time(scene_of_callers:
 @pytest.fixture(params=SOON)
 def scene_of_callers(request: pytest.FixtureRequest) -> tuple[Server, str]:
     server = request.getfixturevalue(request.param)
+    visits.opened(server.url)
     return server, server.url + SOON[request.param].replace("&", "?", 1)
 
 

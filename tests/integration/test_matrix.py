@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests.consumers import Bench
-from tests.matrix import KINDS, PROPERTY, Blow, Cell, Place, complete, impossible, selection
+from tests.matrix import AT_WORK, KINDS, PROPERTY, Blow, Cell, Place, complete, impossible, loses, selection
 from tests.places import BACKENDS
 from tests.stage import Stage
 
@@ -53,3 +53,16 @@ def test_the_selection_has_every_blow_and_every_failpoint() -> None:
             possible = {blow for blow in Blow for place in Place if impossible(kind, blow, place) is None}
             assert {cell.place for cell in cells} == set(Place)
             assert {cell.blow for cell in cells} == possible
+
+
+def test_the_selection_kills_at_work() -> None:
+    cells = [cell for backend in BACKENDS for kind in KINDS for cell in selection(backend, kind)]
+    kills = {blow: [cell for cell in cells if cell.blow is blow] for blow in (Blow.WORKER_KILLED, Blow.CONSUMER_KILLED)}
+
+    assert all(loses(cell) for cell in cells if cell.place is Place.BEGUN_ONCE)
+    assert {cell.place for cell in kills[Blow.CONSUMER_KILLED]} >= {*AT_WORK, Place.BEGUN_ONCE}
+    assert len({cell.place for cell in kills[Blow.WORKER_KILLED]} & {*AT_WORK, Place.BEGUN_ONCE}) >= 7
+    for backend in BACKENDS:
+        for kind in KINDS:
+            found = {cell.blow for cell in cells if cell[:2] == (backend, kind) and cell.place in AT_WORK}
+            assert found >= ({*kills} if kind == "process" else {Blow.CONSUMER_KILLED})

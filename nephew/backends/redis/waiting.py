@@ -40,7 +40,7 @@ class Waiting(Queue):
     def parked(self, after: int = 0, limit: int = 100) -> list[tuple[int, str, str]]:
         """Parked jobs behind a place; see the contract."""
         found = self.run("parked", after, limit)
-        return [(int(place), job_id.decode(), task.decode(errors="replace")) for place, job_id, task in found]
+        return [(int(place), *(text.decode(errors="replace") for text in texts)) for place, *texts in found]
 
     def unpark(self, ids: Sequence[str]) -> int:
         """Put parked jobs back; see the contract."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from uuid import uuid4
 
 from nephew import current_job, failpoints
 from tests.integration.apps.jobs import job, line
@@ -44,6 +45,18 @@ def stumble(key: str) -> str:
     return key
 
 
+@job()
+def flop(key: str) -> None:
+    """Fails always."""
+    raise ValueError(_act(key))
+
+
+@job()
+def excuse(key: str, error: BaseException) -> str:
+    """An error handler."""
+    return _act(key)
+
+
 @job(at_most_once=True)
 def premiere(key: str) -> str:
     return _act(key)
@@ -64,8 +77,8 @@ def locked(key: str) -> str:
 
 @job()
 def call(key: str) -> str:
-    """Enqueues a job."""
+    """Enqueues a job, whose key is another one in each run."""
     line("began", key)
-    sys.modules["tests.integration.apps.plain"].tasks.play(f"{key}-called")
+    sys.modules["tests.integration.apps.plain"].tasks.play(f"{key}-called-{uuid4().hex}")
     line("ended", key)
     return key
