@@ -349,7 +349,7 @@ class Consumer(HueyConsumer):
                 log.info("Received request to shut down now.")
                 self._restart = False
         if not self._drained:
-            log.warning("What is still running is interrupted; it goes back to the queue.")
+            self._logger.warning("Shutdown timeout is over, interrupting workers; their jobs go back to the queue.")
             self._interrupt_workers()
         self._take_back()
         if self._watcher is not None:
