@@ -18,7 +18,8 @@ REPORTS = Path(__file__).resolve().parents[2] / "docs" / "reports"
 REPEATED, BUSY = 0.010, 0.5
 #: How much memory (bytes) may grow per 10,000 jobs.
 GROWTH = 1 << 20
-#: What the allocator may add beside that, since it takes whole pages and keeps some: in a soak of so many seconds …
+#: What the allocator of each process may add beside that, since it takes whole pages and keeps some: in a soak of so
+#: many seconds …
 LONG, NOISE = 300, 1 << 20
 #: … and in a shorter one, which has no time to come to rest: half as much again as was ever measured in 15 s, without
 #: a leak, with each kind of workers.
@@ -75,7 +76,8 @@ class Found:
     def excess(self, kind: str) -> float:
         """By how many bytes it grew more than it may."""
         grown, jobs = self.growth(kind)
-        return grown - GROWTH * jobs / 10_000 - (NOISE if self.seconds >= LONG else SHORT_NOISE[kind])
+        noise = NOISE * len(self.pids[kind]) if self.seconds >= LONG else SHORT_NOISE[kind]
+        return grown - GROWTH * jobs / 10_000 - noise
 
     def write(self) -> None:
         """Keep it with the other reports."""
