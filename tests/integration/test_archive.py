@@ -22,6 +22,7 @@ def test_a_consumer_archives_and_the_command_line_tells(redis_url: str, sqlite_u
     with start("-m", "nephew", "run", environment=archived) as consumer:
         try:
             eventually(lambda: huey.store.counts() == {State.FAILED: 1})
+            eventually(lambda: huey.inspection.status().archive.behind == 0)
         finally:
             consumer.terminate()
 

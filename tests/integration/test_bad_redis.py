@@ -244,8 +244,13 @@ class TestAFailover:
             for number in range(2):
                 bench.await_run("began", f"running-{number}")
 
+            # The replica is to have everything: what it has not would be lost, as Redis is made.
+            admin.client_pause(5000, all=False)
+            offsets = ("master_repl_offset", admin), ("slave_repl_offset", other)
+            eventually(lambda: len({client.info("replication")[word] for word, client in offsets}) == 1)
             admin.replicaof("127.0.0.1", replica.port)
             other.replicaof("NO", "ONE")
+            admin.client_unpause()
             with pytest.raises(BackendError, match=r"read only .* may be repeated"):
                 bench.tasks.note("refused")
             eventually(lambda: "trying again in" in consumer.log())
