@@ -315,19 +315,19 @@ class Consumer(HueyConsumer):
 
     # -- the end ------------------------------------------------------------------------------------
     def _handle_signal(self, signum: int, frame: Any) -> None:
-        if self._stopping and self._signal_actions[signum][0]:
-            return  # who was told to end does not start anew
-        super()._handle_signal(signum, frame)
-        if self._running:
-            self._deadline.set(self._drain_seconds())
+        """Instead of Huey's, by which a second signal is a KeyboardInterrupt wherever it strikes."""
+        restart, graceful = self._signal_actions[signum]
+        if self._running and self._signum is not None and not restart:
+            # At once. By a flag, since gevent does not survive an exception while greenlets are joined.
+            self._hurry, self._restart = True, False
+            self._deadline.set(0.0)
+        elif not (self._stopping and restart):  # who was told to end does not start anew
+            self._signum, self._restart, self._graceful = signum, restart, graceful
+            if self._running:
+                self._deadline.set(self._drain_seconds())
+            elif not restart:
+                signal.signal(signum, signal.default_int_handler)
         self._wake()
-        for again in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(again, self._hurry_up if self._running else signal.default_int_handler)
-
-    def _hurry_up(self, signum: int, frame: Any) -> None:
-        """A second signal. A flag, since gevent does not survive an exception while greenlets are joined."""
-        self._hurry, self._restart = True, False
-        self._deadline.set(0.0)
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # it is awake

@@ -53,6 +53,20 @@ def test_a_signal_to_the_whole_process_group_does_not_make_children_claim_again(
     assert not bench.runs("ran")
 
 
+def test_a_hail_of_signals_ends_it_at_once_and_in_order(sqlite_bench: Bench) -> None:
+    bench = sqlite_bench
+    consumer = bench.consumer("process", 1)
+    long = bench.tasks.spell("long", 30)
+    bench.await_run("began", "long")
+
+    for _ in range(200):
+        consumer.send(signal.SIGINT)
+        consumer.send(signal.SIGTERM)
+
+    assert consumer.wait(7) == 0
+    assert (bench.job(long).state, bench.job(long).crashes) == ("queued", 0)
+
+
 def test_what_a_worker_held_that_is_killed_in_the_drain_goes_back_at_once(bench: Bench) -> None:
     consumer = bench.consumer("process", 1)
     long = bench.tasks.spell("long", 30)
