@@ -119,8 +119,7 @@ class Reaper:
         return worker, Died(worker.number, {}, cause, charged=False)
 
     def _bury(self, worker: WorkerRecord, died: Died) -> None:
-        found = presence.look(worker.path, worker.incarnation)
-        self._keep_last_words(worker, found.words)
+        self._keep_last_words(worker)
         heir = self.huey.worker
         if failpoints.armed:
             failpoints.reach("before-reap")
@@ -136,11 +135,12 @@ class Reaper:
         )
         for claimed in doomed:
             self._end(claimed, died.cause)
-        if not found.alive:
+        if not presence.look(worker.path, worker.incarnation).alive:  # a stalled one may be dead by now
             presence.discard(worker.path)
 
-    def _keep_last_words(self, worker: WorkerRecord, words: Sequence[bytes]) -> None:
+    def _keep_last_words(self, worker: WorkerRecord) -> None:
         """Add what its jobs logged in its last moments to what the store has of it, while its claims still stand."""
+        words = presence.look(worker.path, worker.incarnation).words
         spoken = [said for each in words if (said := lastwords.found_in(each)) is not None and said.lines]
         if not spoken:
             return

@@ -161,7 +161,15 @@ class Stage:
 
 def _kill_worker(stage: Stage, held: Held) -> None:
     held_worker = held.pid != held.consumer.pid
-    os.kill(held.pid if held_worker else held.consumer.worker_pids()[-1], signal.SIGKILL)
+    os.kill(held.pid if held_worker else eventually(lambda: _registered_worker(stage, held)), signal.SIGKILL)
+
+
+def _registered_worker(stage: Stage, held: Held) -> int:
+    """One whose death somebody will see to: who dies before he has registered leaves a file."""
+    known = {row.pid for row in stage.bench.huey.backend.workers()}
+    registered = known.intersection(held.consumer.worker_pids())
+    assert registered
+    return max(registered)
 
 
 def _kill_consumer(stage: Stage, held: Held) -> None:

@@ -11,6 +11,7 @@ from huey.api import chord
 
 from tests.consumers import Bench, Consumer
 from tests.eventually import eventually
+from tests.failpoints import Failpoints
 
 #: A short lease; the heartbeat shows a worker whose own threads cannot run.
 SHORT = {"lease": 1.2, "heartbeat": 0.3, "reaper": 0.3}
@@ -54,6 +55,22 @@ def test_a_worker_that_was_given_up_works_again_when_it_goes_on(sqlite_bench: Be
         bench.await_state(handle, "succeeded")
     assert len(bench.runs("ran")) == 20
     eventually(lambda: consumer.worker_pids() == [pid])
+
+
+def test_a_stalled_worker_that_dies_while_it_is_struck_off_leaves_no_file(sqlite_bench: Bench) -> None:
+    bench = sqlite_bench
+    points = Failpoints(bench.folder / "points")
+    stalled = bench.consumer("thread", 1, **SHORT)
+    (file,) = bench.run_dir.iterdir()
+    bench.consumer("thread", 1, **SHORT, environment=points.variables)
+    points.hold("reaped")
+    stalled.send(signal.SIGSTOP)
+    points.await_held("reaped")
+
+    stalled.kill()
+    points.let_go("reaped")
+
+    eventually(lambda: not file.exists())
 
 
 def test_nothing_that_a_stopped_consumer_brings_later_counts(cell: tuple[Bench, str]) -> None:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from tests.consumers import Bench, Consumer
+from tests.consumers import Bench
 from tests.eventually import eventually
 
 #: The application, by the kind of workers.
@@ -33,11 +33,12 @@ class Victim:
     def __init__(self, bench: Bench, kinds: Sequence[str], rng: random.Random) -> None:
         self._bench, self._kinds, self._rng = bench, list(kinds), rng
         self.killed: dict[int, float] = {}
-        self.consumer = self._start()
+        self.start()
 
-    def _start(self) -> Consumer:
+    def start(self) -> None:
+        """Start it, or the one that comes after it."""
         self._kinds.append(self._kinds.pop(0))
-        return self._bench.consumer(self._kinds[-1], 2, app=APPS[self._kinds[-1]])
+        self.consumer = self._bench.consumer(self._kinds[-1], 2, app=APPS[self._kinds[-1]])
 
     def kill_worker(self) -> None:
         """SIGKILL one of its workers; with threads that is all of it."""
@@ -53,7 +54,7 @@ class Victim:
         """SIGKILL all of its processes, and start another one."""
         self._note(self.consumer.group())
         self.consumer.kill()
-        self.consumer = self._start()
+        self.start()
 
     def _note(self, pids: Iterable[int]) -> None:
         self.killed |= dict.fromkeys(pids, time.time())
@@ -61,7 +62,7 @@ class Victim:
     def terminate(self) -> None:
         """SIGTERM, and start another one."""
         self.end()
-        self.consumer = self._start()
+        self.start()
 
     def end(self) -> None:
         """SIGTERM."""

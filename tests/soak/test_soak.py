@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -52,7 +51,7 @@ def test_a_mixed_load_with_faults_loses_nothing_settles_nothing_twice_and_grows_
 
 
 def soak(site: Site, bench: Bench, seconds: float, seed: int) -> Found:
-    """Its first fifth is without faults, and brings everything to its usual size."""
+    """Its first fifth is not measured, and brings everything to its usual size."""
     rng = random.Random(seed)
     is_long = seconds >= 60
     kinds = rng.sample(KINDS, len(KINDS))
@@ -61,34 +60,46 @@ def soak(site: Site, bench: Bench, seconds: float, seed: int) -> Found:
     tasks = jobs.install(bench.huey)
     started = time.monotonic()
     with Books(bench.huey) as books:
-        with Load(bench.huey, books, tasks, seed):
-            threading.Event().wait(seconds / 5)
-        become_idle(bench, books)
-        site.end_all_connections()
-        before = steady_gauge(bench, site, survivors)
-
         victim = Victim(bench, kinds, rng)
         kinds_of_faults = [*victim.faults(), *site.faults(rng), *(site.slow_faults() if is_long else [])]
         faults = Faults(kinds_of_faults, rng, (0.5, 3.0) if is_long else (0.1, 0.3))
+        with Load(bench.huey, books, tasks, seed) as warm_up:
+            faults.go_on(started + seconds / 5)
+        become_idle_without(victim, bench, books)
+        site.end_all_connections()
+        before = steady_gauge(bench, site, survivors)
+
+        victim.start()
         with memory, Load(bench.huey, books, tasks, seed + 100) as load:
             faults.go_on(started + seconds)
         took = time.monotonic() - started
-        victim.end()
-        become_idle(bench, books)
+        become_idle_without(victim, bench, books)
         site.end_all_connections()
         after = settled_gauge(bench, site, survivors, before)
         pids = {consumer.kind: set(consumer.group()) for consumer in survivors}
         assert [consumer.stop() for consumer in survivors] == [0] * len(survivors)
-    assert not books.trouble and not load.trouble, [*books.trouble, *load.trouble]
+    trouble = [*books.trouble, *warm_up.trouble, *load.trouble]
+    assert not trouble, trouble
     runs = Runs(bench.runs_path, victim.killed)
     return Found(
-        site.name, seed, took, books, runs, load.calls, faults.counts, memory, pids, before, after, site.size()
+        site.name,
+        seed,
+        took,
+        books,
+        runs,
+        warm_up.calls + load.calls,
+        faults.counts,
+        memory,
+        pids,
+        before,
+        after,
+        site.size(),
     )
 
 
-def become_idle(bench: Bench, books: Books) -> None:
-    """Return when all jobs have ended and none is kept but for the latest ticks."""
-
+def become_idle_without(victim: Victim, bench: Bench, books: Books) -> None:
+    """Return when the victim and all jobs have ended, and none is kept but for the latest ticks."""
+    victim.end()
     with suppress(AssertionError):
         eventually(lambda: books.open == 0, PATIENCE)  # the report tells of what is lost
     eventually(lambda: assert_pruned(bench), PATIENCE)
