@@ -24,5 +24,9 @@ class Bench:
     folder: Path
 
     def consumers(self, workers: int) -> Consumers:
-        """Consumers with so many worker processes in all; use it in a `with` block."""
-        return Consumers(self.runner, workers, self.folder / "consumers.log")
+        """Consumers with so many worker processes in all; use them in a `with` block."""
+        return Consumers(self.runner.commands(workers), self.folder / "consumers.log")
+
+    def nappers(self) -> Consumers:
+        """The consumer for many jobs that sleep; use it in a `with` block."""
+        return Consumers(self.runner.nap_commands(), self.folder / "consumers.log")

@@ -9,27 +9,31 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
 from redis import Redis
 
-from benchmarks import imports, machine, place, runners
+from benchmarks import environments, imports, machine, place
+from benchmarks.environments import ROOT
+from benchmarks.findings import Findings
 from benchmarks.plan import Plan
-from benchmarks.runner import About
+from benchmarks.runners import RUNNERS
 from tests.servers import PostgresServer, RedisServer, Server
-
-ROOT = Path(__file__).resolve().parents[1]
 
 S = TypeVar("S", bound=Server)
 
+#: The Python that a runner is measured with.
+Interpreter = Callable[[str], Path]
+
 
 class SessionError(Exception):
-    """A session ended without figures."""
+    """A session ended without an answer; has what it and its consumers said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,58 +44,55 @@ class Servers:
     redis: RedisServer | None
 
 
-@dataclass(slots=True)
-class Findings:
-    """Everything that one run found out."""
+def run(
+    found: Findings, interpreter: Interpreter = environments.interpreter, say: Callable[[str], None] = print
+) -> None:
+    """Measure the runners of these findings, and add what is found. A runner that fails does not hold up the others.
 
-    plan: Plan
-    machine: str
-    #: The load before each round: what else went on.
-    loads: list[float] = field(default_factory=list)
-    #: The servers' versions.
-    postgres: str = ""
-    redis: str = ""
-    abouts: dict[str, About] = field(default_factory=dict)
-    #: For each runner and each measure, one figure a round.
-    figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    imports: imports.Times = field(default_factory=dict)
-
-    def add(self, name: str, answer: dict[str, Any]) -> None:
-        """Take what a session found."""
-        self.abouts[name] = About(**answer["about"])
-        for key, figure in answer["figures"].items():
-            self.figures.setdefault(name, {}).setdefault(key, []).append(figure)
-
-
-def run(plan: Plan, names: Sequence[str], say: Callable[[str], None] = print) -> Findings:
-    """Measure these runners.
-
+    :param interpreter: makes a runner's environment, where it has none; else as `environments.interpreter`.
     :param say: is told what begins.
-    :raises SessionError: when one of them cannot be measured; it has what the session and its consumers said.
     """
-    found = Findings(plan, machine.describe())
-    with _servers(names) as servers:
+    pythons = dict(_available(found, interpreter, say))
+    began = time.monotonic()
+    with _servers(list(pythons)) as servers:
         found.postgres = _postgres_version(servers.postgres) if servers.postgres else ""
         found.redis = _redis_version(servers.redis) if servers.redis else ""
-        for number in range(plan.rounds):
+        for number in range(found.plan.rounds):
             found.loads.append(machine.load())
-            turn = number % len(names)
-            for name in [*names[turn:], *names[:turn]]:
-                say(f"round {number + 1} of {plan.rounds}: {name}")
-                found.add(name, _session(plan, name, servers, number))
+            for name in _turned(list(pythons), number):
+                say(f"{(time.monotonic() - began) / 60:.1f} min, round {number + 1} of {found.plan.rounds}: {name}")
+                try:
+                    found.add(name, _session(found.plan.in_round(number), name, pythons[name], servers, number))
+                except SessionError as error:
+                    found.add_failure(name, str(error))
+                found.minutes = (time.monotonic() - began) / 60
     say("imports")
-    found.imports = imports.measure(plan.imports, ROOT)
-    return found
+    found.imports = imports.measure(found.plan.imports, ROOT)
+
+
+def _available(found: Findings, interpreter: Interpreter, say: Callable[[str], None]) -> Iterator[tuple[str, Path]]:
+    for name in found.names:
+        say(f"environment: {name}")
+        try:
+            yield name, interpreter(name)
+        except environments.UnavailableError as error:
+            found.add_failure(name, str(error))
+
+
+def _turned(names: list[str], number: int) -> list[str]:
+    """Each round begins with another one."""
+    turn = number % len(names) if names else 0
+    return [*names[turn:], *names[:turn]]
 
 
 @contextmanager
 def _servers(names: Sequence[str]) -> Iterator[Servers]:
     with ExitStack() as started:
-
-        def start(kind: type[S], needed_by: frozenset[str]) -> S | None:
-            return None if needed_by.isdisjoint(names) else started.enter_context(running(kind()))
-
-        yield Servers(start(PostgresServer, runners.NEEDS_POSTGRES), start(RedisServer, runners.NEEDS_REDIS))
+        needed = {RUNNERS[name].server for name in names}
+        yield Servers(
+            started.enter_context(running(PostgresServer())) if "postgres" in needed else None,
+            started.enter_context(running(RedisServer(_redis_program()))) if "redis" in needed else None,
+        )
 
 
 @contextmanager
@@ -104,6 +105,14 @@ def running(server: S) -> Iterator[S]:
         server.remove()
 
 
+def _redis_program() -> Path | None:
+    """The system's, where it has one, since the wheel's is too old for some; none for what the tests take."""
+    own = Path(sys.executable).parent  # where the wheel's is, too
+    path = os.pathsep.join(folder for folder in os.get_exec_path() if Path(folder) != own)
+    found = os.environ.get("REDIS_SERVER") or shutil.which("redis-server", path=path)
+    return Path(found) if found else None
+
+
 def _postgres_version(server: PostgresServer) -> str:
     with psycopg.connect(server.url) as connection:
         return str(connection.info.parameter_status("server_version"))
@@ -114,22 +123,22 @@ def _redis_version(server: RedisServer) -> str:
         return str(client.info("server")["redis_version"])
 
 
-def _session(plan: Plan, name: str, servers: Servers, number: int) -> dict[str, Any]:
+def _session(plan: Plan, name: str, python: Path, servers: Servers, number: int) -> dict[str, Any]:
     """The answer of one session, in a new folder and a new database."""
     folder = Path(tempfile.mkdtemp(prefix="nephew-benchmark-"))
     try:
         (folder / "plan").write_text(json.dumps(asdict(plan)))
-        with _database(servers.postgres, f"{name}_{number}") as postgres, _emptied(servers.redis) as redis:
-            _run_session(name, folder, place.environment(folder, postgres, redis), plan.session_seconds)
-        answer = json.loads((folder / "figures").read_text())
-        assert isinstance(answer, dict)
-        return answer
+        with database(servers.postgres, f"{name}_{number}") as postgres, _emptied(servers.redis) as redis:
+            ended = _run_session(
+                [python, "-m", "benchmarks.session", name], folder, postgres, redis, plan.session_seconds
+            )
+        return _answer(folder, ended)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _database(server: PostgresServer | None, name: str) -> Iterator[str]:
+def database(server: PostgresServer | None, name: str) -> Iterator[str]:
     """The URI of a new, empty database; it is gone afterwards, so that rounds do not weigh on each other."""
     if server is None:
         yield ""
@@ -156,31 +165,41 @@ def _emptied(server: RedisServer | None) -> Iterator[str]:
             client.flushall()
 
 
-def _run_session(name: str, folder: Path, where: dict[str, str], seconds: float) -> None:
-    log = folder / "session.log"
-    with open(log, "wb") as output:
+def _run_session(command: Sequence[str | Path], folder: Path, postgres: str, redis: str, seconds: float) -> str:
+    """How it ended; nothing when well."""
+    with open(folder / "session.log", "wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.session", name],
+            command,
             cwd=ROOT,
-            env=_environment() | where,
+            env=environment() | place.environment(folder, postgres, redis),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
     try:
-        code: int | str = process.wait(seconds)
+        code = process.wait(seconds)
+        return f"exit code {code}" if code else ""
     except subprocess.TimeoutExpired:
-        code = f"none within {seconds:g} s"
+        return f"no end within {seconds:g} s"
     finally:
         with suppress(ProcessLookupError):  # its consumers are in its process group
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    if code != 0:
-        said = "".join(path.read_text(errors="replace") for path in sorted(folder.glob("*.log")))
-        raise SessionError(f"{name}: exit code {code}\n{said}")
 
 
-def _environment() -> dict[str, str]:
+def _answer(folder: Path, ended: str) -> dict[str, Any]:
+    """What the session left, if that was only its first measures with the reason why there are no more."""
+    said = "".join(path.read_text(errors="replace")[-4000:] for path in sorted(folder.glob("*.log")))
+    if not (folder / "answer").exists():
+        raise SessionError(f"{ended}\n{said}")
+    answer = json.loads((folder / "answer").read_text())
+    assert isinstance(answer, dict)
+    if ended:
+        answer["failures"]["session"] = f"{ended}\n{said}"
+    return answer
+
+
+def environment() -> dict[str, str]:
     """Ours, without what would change a runner's settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("NEPHEW_", "PG"))}

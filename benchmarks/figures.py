@@ -20,9 +20,3 @@ def with_range(figures: Sequence[float], decimals: int) -> str:
     if len(figures) == 1:
         return median
     return f"{median} ({rounded(min(figures), decimals)} – {rounded(max(figures), decimals)})"
-
-
-def ratio(figures: Sequence[float], others: Sequence[float]) -> str:
-    """How many times the other median; more digits where they tell something."""
-    quotient = statistics.median(figures) / statistics.median(others)
-    return f"{quotient:.1f} ×" if quotient >= 1 else f"{quotient:.2g} ×"

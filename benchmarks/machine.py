@@ -7,10 +7,12 @@ import platform
 import re
 from pathlib import Path
 
+from benchmarks import processes
+
 
 def describe() -> str:
     """Processor, cores, memory, kernel and Python in one line."""
-    cores = len(os.sched_getaffinity(0))
+    cores = processes.cores()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     return (
         f"{cores} cores ({_processor()}), {memory:.0f} GiB memory, {platform.system()} {platform.release()}, "

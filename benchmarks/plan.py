@@ -1,8 +1,8 @@
-"""How much is measured: the full size, and a short one that only shows that everything works."""
+"""How much is measured: all of it, a short form, and a tiny one that only shows that everything works."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,29 +11,103 @@ class Plan:
 
     #: How often each runner is measured; the rounds of all runners take turns.
     rounds: int
-    #: Jobs that are enqueued, and then wait for the consumer, per drain.
+    #: The most jobs of one drain.
     jobs: int
-    #: Jobs handed to the store at once by the bulk enqueue.
-    bulk: int
+    #: How long a drain with one worker process should take: a slower runner gets fewer jobs.
+    drain_seconds: float
+    #: The most time for enqueueing singly.
+    enqueue_seconds: float
     #: Single jobs given to an idle consumer, to see when they start.
     starts: int
     #: Single jobs whose result is waited for.
     results: int
     #: How long an idle consumer is watched, after it has come to rest for a quarter of that.
     idle_seconds: float
+    #: Jobs of 0.1 s that are run 50 at a time.
+    naps: int
+    #: Jobs of 2 ms that are run by one worker process, and by two.
+    short_naps: int
+    #: Jobs of 0.2 s in the queue when a consumer is killed, and no-op jobs behind them; 0: it is not.
+    crash_naps: int
+    crash_noops: int
+    #: How long the jobs of a killed consumer are waited for.
+    crash_seconds: float
+    #: How long a long job is.
+    long_seconds: float
     #: How often each import is timed.
     imports: int
 
     @property
-    def session_seconds(self) -> float:
-        """When a session that has not ended is given up."""
-        return 120 + self.idle_seconds * 2 + (self.starts + self.results) * 2 + self.jobs / 10
+    def crash_jobs(self) -> int:
+        """All jobs that are in the queue when a consumer is killed."""
+        return self.crash_naps + self.crash_noops
 
     @property
-    def drain_seconds(self) -> float:
-        """When a drain that has not ended is given up."""
-        return 60 + self.jobs / 50
+    def slots(self) -> int:
+        """The most jobs that are looked at together, and some more."""
+        return max(self.jobs, self.starts + self.results, self.naps, self.short_naps, self.crash_jobs) + 100
+
+    @property
+    def session_seconds(self) -> float:
+        """When a session that has not ended is given up."""
+        return (
+            240
+            + self.idle_seconds * 2
+            + (self.starts + self.results) * 2
+            + self.drain_seconds * 20
+            + self.crash_seconds * 2
+        )
+
+    def in_round(self, number: int) -> Plan:
+        """The same for one round. Consumers are killed in the first one only: whoever loses jobs is waited for long."""
+        return self if number == 0 else replace(self, crash_naps=0, crash_noops=0)
 
 
-FULL = Plan(rounds=3, jobs=20_000, bulk=10_000, starts=100, results=50, idle_seconds=8, imports=15)
-SHORT = Plan(rounds=1, jobs=300, bulk=100, starts=5, results=3, idle_seconds=0.5, imports=1)
+FULL = Plan(
+    rounds=3,
+    jobs=100_000,
+    drain_seconds=2,
+    enqueue_seconds=1.5,
+    starts=60,
+    results=25,
+    idle_seconds=4,
+    naps=1_000,
+    short_naps=1_000,
+    crash_naps=20,
+    crash_noops=200,
+    crash_seconds=75,
+    long_seconds=10,
+    imports=15,
+)
+SHORT = Plan(
+    rounds=1,
+    jobs=20_000,
+    drain_seconds=1,
+    enqueue_seconds=0.5,
+    starts=20,
+    results=10,
+    idle_seconds=2,
+    naps=250,
+    short_naps=250,
+    crash_naps=20,
+    crash_noops=50,
+    crash_seconds=10,
+    long_seconds=2,
+    imports=3,
+)
+TINY = Plan(
+    rounds=1,
+    jobs=300,
+    drain_seconds=0.1,
+    enqueue_seconds=0.1,
+    starts=5,
+    results=3,
+    idle_seconds=0.5,
+    naps=50,
+    short_naps=20,
+    crash_naps=6,
+    crash_noops=10,
+    crash_seconds=3,
+    long_seconds=0.5,
+    imports=1,
+)

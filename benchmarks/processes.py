@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterable
@@ -52,3 +53,14 @@ def pss_bytes(pids: Iterable[int]) -> list[int]:
             if match := re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE):
                 found.append(int(match[1]) * 1024)
     return found
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def busy_seconds() -> float:
+    """The time that all cores have worked so far, on whatever."""
+    user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")

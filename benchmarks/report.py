@@ -1,23 +1,26 @@
-"""The page: what was found, as Markdown, between two marks in docs/benchmarks.md."""
+"""The page: what was found, as Markdown, between two marks in docs/benchmarks.md, and its charts."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import machine
-from benchmarks.driver import ROOT, Findings
-from benchmarks.figures import ratio, rounded, with_range
-from benchmarks.growth import BATCHES, Queue
-from benchmarks.measures import MEASURES
-from benchmarks.runners import PAIRS
+from benchmarks import charts, targets
+from benchmarks.environments import ROOT
+from benchmarks.figures import with_range
+from benchmarks.findings import Findings
+from benchmarks.measures import GROUPS, Group, Measure
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 #: The lines around what is written: the comparison's figures, and those of long queues.
 FIGURES = ("<!-- figures: written by python -m benchmarks -->", "<!-- end of figures -->")
 GROWTH = ("<!-- growth: written by python -m benchmarks --growth -->", "<!-- end of growth -->")
+
+_TARGET_HEADINGS = ("target", "wanted", "measured", "")
+
+#: How much is told of a failure: what is said last is the reason.
+_FAILURE_CHARACTERS = 300
 
 
 def write(text: str, marks: tuple[str, str] = FIGURES, page: Path = PAGE) -> None:
@@ -30,30 +33,35 @@ def write(text: str, marks: tuple[str, str] = FIGURES, page: Path = PAGE) -> Non
     page.write_text(f"{before}{first}\n\n{text}\n{last}{after}")
 
 
-def render(found: Findings, command: str) -> str:
+def illustrate(found: Findings, page: Path = PAGE) -> str:
+    """Draw the charts beside the page; returns the Markdown that shows them."""
+    drawn = charts.draw(found, page.parent / "images")
+    return "\n\n".join(f"![{chart.title}](images/{chart.file})" for chart in drawn)
+
+
+def render(found: Findings) -> str:
     """All that was found, with what is needed to judge and to repeat it."""
-    parts = [_circumstances(found, command), table(found), _imports(found), "### Settings", _settings(found)]
+    parts = [_circumstances(found), "### Targets", markdown(_TARGET_HEADINGS, targets.rows(found))]
+    for group in GROUPS:
+        parts += [f"### {group.title}", table(found, group)]
+    parts += ["### Imports", _imports(found), "### Settings", _settings(found), *_failures(found)]
     return "\n\n".join(parts) + "\n"
 
 
-def table(found: Findings) -> str:
-    """A row for each runner, a column for each measure; then the ratios of the pairs."""
-    titles = [f"{measure.title}<br>{measure.unit}" for measure in MEASURES]
-    rows = [_figures_row(found, name) for name in found.figures]
-    rows += [_ratio_row(found, *pair) for pair in PAIRS if all(name in found.figures for name in pair)]
-    return _markdown(["", *titles], rows)
+def table(found: Findings, group: Group) -> str:
+    """A row for each runner, a column for each measure."""
+    titles = [f"{measure.title}<br>{measure.unit}" for measure in group.measures]
+    rows = [
+        [f"**{found.title(name)}**", *(_cell(found, name, measure) for measure in group.measures)]
+        for name in found.names
+    ]
+    return markdown(["", *titles], rows)
 
 
-def _figures_row(found: Findings, name: str) -> list[str]:
-    figures = found.figures[name]
-    cells = [with_range(figures[measure.key], measure.decimals) for measure in MEASURES]
-    return [f"**{found.abouts[name].title}**", *(cell.replace(" (", "<br>(") for cell in cells)]
-
-
-def _ratio_row(found: Findings, name: str, other: str) -> list[str]:
-    ours, theirs = found.figures[name], found.figures[other]
-    title = f"{found.abouts[name].title} ÷ {found.abouts[other].title}"
-    return [title, *(ratio(ours[measure.key], theirs[measure.key]) for measure in MEASURES)]
+def _cell(found: Findings, name: str, measure: Measure) -> str:
+    if figures := found.all(name, measure.key):
+        return with_range(figures, measure.decimals).replace(" (", "<br>(")
+    return "failed" if measure.has_all else "–"
 
 
 def _imports(found: Findings) -> str:
@@ -61,53 +69,59 @@ def _imports(found: Findings) -> str:
     for title, times in found.imports.items():
         wall, cpu, all_wall, _ = ([time[column] for time in times] for column in range(4))
         rows.append([title, with_range(wall, 1), with_range(cpu, 1), with_range(all_wall, 1)])
-    return _markdown(["import, ms", "wall above", "CPU above", "wall in all"], rows)
+    return markdown(["import, ms", "wall above", "CPU above", "wall in all"], rows)
 
 
 def _settings(found: Findings) -> str:
-    headings = ["", "workers", "delivery", "keeps", "durability", "bulk enqueue", "versions"]
+    headings = ["", "workers", "jobs at a time", "delivery", "keeps", "durability", "bulk enqueue", "versions"]
     rows = []
     for about in found.abouts.values():
         versions = ", ".join(f"{package} {version}" for package, version in about.versions.items())
-        rows.append(
-            [about.title, about.worker, about.acknowledges, about.keeps, about.durability, about.bulk, versions]
-        )
-    return _markdown(headings, rows)
+        facts = [about.worker, about.concurrency, about.acknowledges, about.keeps, about.durability, about.bulk]
+        rows.append([about.title, *facts, versions])
+    return markdown(headings, rows)
 
 
-def _circumstances(found: Findings, command: str) -> str:
+def _failures(found: Findings) -> list[str]:
+    """What went wrong, if anything did."""
+    lines = [
+        f"* **{found.title(name)}**: {_shortened(failure)}"
+        for name, failures in found.failures.items()
+        for failure in failures
+    ]
+    return ["### What failed", "\n".join(lines)] if lines else []
+
+
+def _shortened(failure: str) -> str:
+    """In one line, the end of it: what a program says last is why it ended."""
+    first, *rest = failure.strip().splitlines()
+    text = f"{first} … {' '.join(rest)[-_FAILURE_CHARACTERS:]}" if rest else first
+    return f"`{text.replace('`', chr(39))}`"
+
+
+def _circumstances(found: Findings) -> str:
     plan = found.plan
     loads = ", ".join(f"{load:.1f}" for load in found.loads)
-    servers = []
-    if found.postgres:
-        servers.append(f"* PostgreSQL {found.postgres} on the same machine, configured as `initdb` leaves it.")
-    if found.redis:
-        servers.append(f"* Redis {found.redis} on the same machine, without persistence.")
+    cell = f"the median of {plan.rounds} rounds, with the lowest and the highest" if plan.rounds > 1 else "of one round"
     lines = [
-        f"* `{command}` on {dt.datetime.now(dt.UTC):%Y-%m-%d}. A cell is the median of {plan.rounds} rounds, with the "
-        "lowest and the highest.",
-        f"* {plan.jobs:,} jobs per drain, bulk enqueue by {plan.bulk:,}, {plan.starts} + {plan.results} single jobs, "
-        f"{plan.idle_seconds:g} s idle, {plan.imports} imports.",
+        f"* `{found.command}` on {found.date}, {found.minutes:.0f} minutes. A cell is {cell}.",
+        f"* As many jobs per drain as one worker process does in {plan.drain_seconds:g} s, at most {plan.jobs:,}; "
+        f"{plan.starts} + {plan.results} single jobs; {plan.idle_seconds:g} s idle; "
+        f"{plan.naps:,} jobs of 0.1 s, {plan.short_naps:,} of 2 ms; {plan.imports} imports.",
+        f"* When a consumer is killed, in the first round, {plan.crash_naps} jobs of 0.2 s and {plan.crash_noops} that "
+        f"do nothing are in the queue, and are waited for {plan.crash_seconds:g} s. The long job is one of "
+        f"{plan.long_seconds:g} s.",
         f"* Machine: {found.machine}.",
         f"* Load average before each round, the end of the round before it included: {loads}.",
     ]
-    return "\n".join([*lines, *servers])
+    if found.postgres:
+        lines.append(f"* PostgreSQL {found.postgres} on the same machine, configured as `initdb` leaves it.")
+    if found.redis:
+        lines.append(f"* Redis {found.redis} on the same machine, without persistence.")
+    return "\n".join(lines)
 
 
-def render_growth(queues: Sequence[Queue], command: str) -> str:
-    """A row for each queue, then the longest beside the shortest."""
-    titles = ["one at a time" if batch == 1 else f"{batch} at a time" for batch in BATCHES]
-    headings = ["jobs waiting", "bytes per job", *(f"claimed {title}<br>jobs/s" for title in titles)]
-    rows = [
-        [f"{queue.jobs:,}", rounded(queue.bytes / queue.jobs, 0), *(with_range(queue.rates[b], 0) for b in BATCHES)]
-        for queue in queues
-    ]
-    first, last = queues[0], queues[-1]
-    rows.append([f"{last.jobs:,} ÷ {first.jobs:,}", "", *(ratio(last.rates[b], first.rates[b]) for b in BATCHES)])
-    lines = f"* `{command}` on {dt.datetime.now(dt.UTC):%Y-%m-%d}.\n* Machine: {machine.describe()}."
-    return f"{lines}\n\n{_markdown(headings, rows)}\n"
-
-
-def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,4 +1,7 @@
-"""What an adapter has to say and do, so that every runner is measured in the same way."""
+"""What an adapter has to say and do, so that every runner is measured in the same way.
+
+What a session imports keeps to the standard library: it runs in the environment of its runner, with nothing else in it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ class About:
     title: str
     #: How its workers are started.
     worker: str
+    #: How many jobs one worker process runs at a time: while it drains, and when jobs sleep.
+    concurrency: str
     #: What it acknowledges, and when.
     acknowledges: str
     #: What it keeps of a finished job.
@@ -36,21 +41,46 @@ class Runner(ABC):
 
     about: About
 
+    #: Whether a consumer of two worker processes notices when one of them is killed, and gives its jobs to others.
+    watches_workers = False
+
     @abstractmethod
     def enqueue(self, number: int) -> object:
         """Enqueue the no-op job of this number as applications do; returns its handle."""
+
+    def enqueue_each(self, numbers: Sequence[int]) -> None:
+        """Enqueue no-op jobs, one after the other: the next one when the store has confirmed the one before."""
+        for number in numbers:
+            self.enqueue(number)
 
     @abstractmethod
     def enqueue_bulk(self, numbers: Sequence[int]) -> None:
         """Enqueue many no-op jobs in the fastest way that the runner documents."""
 
     @abstractmethod
+    def enqueue_naps(self, numbers: Sequence[int], seconds: float) -> None:
+        """Enqueue a job of `benchmarks.jobs.nap(number, seconds)` for each number; how fast does not matter."""
+
+    @abstractmethod
     def await_result(self, handle: object, seconds: float) -> object:
-        """Wait for a job's result as applications do."""
+        """Wait for a job's result as applications do.
+
+        :raises Exception: whatever the runner raises when it was not there in this time.
+        """
 
     @abstractmethod
     def commands(self, workers: int) -> list[list[str]]:
-        """The commands that start consumers with so many worker processes in all."""
+        """The commands that start consumers with so many worker processes in all.
+
+        SIGINT ends them when the jobs that are running have ended.
+        """
+
+    @abstractmethod
+    def nap_commands(self) -> list[list[str]]:
+        """The command that starts one worker process which runs 50 naps at a time, on threads or coroutines.
+
+        Empty for a runner that has no such worker.
+        """
 
     @abstractmethod
     def waiting(self) -> int:
@@ -58,4 +88,7 @@ class Runner(ABC):
 
     @abstractmethod
     def kept(self) -> int:
-        """How many results the store holds."""
+        """How many results, or finished jobs, the store holds."""
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to do here
+        """Give back what the runner holds; nothing is asked of it afterwards."""

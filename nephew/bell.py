@@ -65,7 +65,7 @@ class ForkBell:
             poller.register(also, select.POLLIN)
         if self._lifeline is not None:
             poller.register(self._lifeline.fileno(), 0)  # only its end is of interest
-        if not poller.poll(seconds * 1000):
+        if all(descriptor != self._read for descriptor, _ in poller.poll(seconds * 1000)):
             return False
         try:
             return bool(os.read(self._read, 1))

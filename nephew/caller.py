@@ -112,7 +112,7 @@ class Caller:
             finished = execution.perform(self.huey, claimed, task, moment, watch)
         except ShutDown:
             finished = endings.interrupted(claimed, task)
-        return self._settle(watch.complete(finished)).value
+        return self._settle(finished).value
 
     def _settle(self, finished: Finished) -> Finished:
         """Settle an end and tell of it; what it came to, should it have been overruled."""
@@ -129,6 +129,8 @@ class Caller:
 class _Watch:
     """Passes progress straight on; a caller's crash leaves no evidence."""
 
+    progress: tuple[float, str | None] | None = None
+
     def __init__(self, huey: Nephew, claimed: Claimed) -> None:
         self._huey, self._claimed = huey, claimed
         self.worker = huey.worker
@@ -136,14 +138,13 @@ class _Watch:
     def give_back(self) -> None:
         """Nothing is claimed ahead here."""
 
-    def complete(self, finished: Finished) -> Finished:
-        outcome = finished.outcome._replace(worker=f"{socket.gethostname()}:{os.getpid()}:caller")
-        return finished._replace(outcome=outcome)
+    def label(self) -> str:
+        return f"{socket.gethostname()}:{os.getpid()}:caller"
 
-    def began(self, claimed: Claimed, running: Running) -> None:
+    def began(self, claimed: Claimed, job: Running, started_at: float, since: float) -> None:
         pass
 
-    def ended(self) -> None:
+    def ended(self, seconds: float) -> None:
         pass
 
     def noted(self, job: Running, line: Line) -> None:

@@ -18,7 +18,8 @@ from huey.utils import SKIPPED, Error
 
 from nephew import fingerprint
 from nephew.arguments import is_refusal, misfit
-from nephew.backends.records import Claimed, NewJob, Outcome, Settled
+from nephew.backends.records import Claimed, LogLines, NewJob, Outcome, Settled
+from nephew.current import Running
 from nephew.errors import EncodeError, JobCancelled, NephewError, UnfitArguments, WorkerCrashed
 from nephew.followups import (
     KEPT_OUT,
@@ -35,14 +36,18 @@ from nephew.followups import (
     never_steps,
 )
 from nephew.job import Relation, State
-from nephew.journal import Journal
 from nephew.logs import claim_extra
 from nephew.retries import again, judge
+from nephew.tuples import maker
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
 
 log = logging.getLogger("huey.nephew.endings")
+
+#: To find a member of an enumeration is a look-up of its own.
+_SUCCEEDED = State.SUCCEEDED
+_outcome = maker(Outcome)
 
 
 class Finished(NamedTuple):
@@ -63,12 +68,28 @@ class Finished(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """One run of the function, just ended."""
+    """One run of the function, just ended.
 
+    :ivar job: the job as the function saw it.
+    :ivar worker: where it was run, for the record.
+    :ivar progress: how far it said it was.
+    """
+
+    job: Running
     value: Any
     error: BaseException | None
     started_at: float
     finished_at: float
+    worker: str
+    progress: tuple[float, str | None] | None
+
+    @property
+    def log(self) -> LogLines | None:
+        """What the function has logged, if it has."""
+        return None if self.job.log is None else self.job.log.lines()
+
+
+_finished = maker(Finished)
 
 
 def finish(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished:
@@ -81,7 +102,7 @@ def finish(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished
             ran = ran._replace(error=error)
     assert ran.error is not None
     if not huey.immediate and is_refusal(task, ran.error) and (reason := misfit(task)):
-        return unrunnable(claimed, UnfitArguments(reason))  # in immediate mode there is no other consumer
+        return _of(unrunnable(claimed, UnfitArguments(reason)), ran)  # in immediate mode there is no other consumer
     if isinstance(ran.error, JobCancelled):
         return _cancelled(huey, claimed, task, ran, ran.error)
     try:
@@ -92,11 +113,10 @@ def finish(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished
         return _failed(huey, claimed, task, ran, error)
 
 
-def with_log(finished: Finished, journal: Journal | None) -> Finished:
-    """An end with what the function has logged, if it has."""
-    if journal is None:
-        return finished
-    return finished._replace(outcome=finished.outcome._replace(log=journal.lines()))
+def _of(finished: Finished, ran: Ran) -> Finished:
+    """An end that knows where it was run, and what the function said meanwhile."""
+    told = finished.outcome._replace(worker=ran.worker, progress=ran.progress, log=ran.log)
+    return finished._replace(outcome=told)
 
 
 def interrupted(claimed: Claimed, task: HueyTask) -> Finished:
@@ -247,14 +267,13 @@ def crash_handler(huey: Nephew, task: HueyTask | None, reason: str, attempt: int
 
 def _spent(claimed: Claimed, task: HueyTask) -> tuple[str, ...]:
     """The revocations that are over once a job has run: those it ran in spite of, and one that came too late."""
-    keys = tuple(claimed.revokes)
-    return keys if isinstance(task, PeriodicTask) else (task.revoke_id, *keys)
+    return tuple(claimed.revokes) if isinstance(task, PeriodicTask) else (task.revoke_id, *claimed.revokes)
 
 
 def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished:
     value = ran.value
-    news: list[tuple[Any, ...]] = [(S.SIGNAL_COMPLETE, task)]
-    result, mark = None, None
+    news: News = ((S.SIGNAL_COMPLETE, task),)
+    result, mark, callback = None, None, None
     follow_ups: tuple[NewJob, ...] = ()
     if huey.results and not isinstance(task, PeriodicTask) and (value is not None or huey.store_none):
         result = encode_result(huey, value)
@@ -262,30 +281,19 @@ def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Fini
         follow_ups, told = follow_up(huey, extended(task.on_complete, value), claimed.id, Relation.CHAIN)
         news += told
     if task.chord_config is not None:
-        mark = chord_mark(huey, task.chord_config, value, result)
+        mark, callback = chord_mark(huey, task.chord_config, value, result), task.chord_config.callback
     if log.isEnabledFor(logging.INFO):
         duration = ran.finished_at - ran.started_at
         log.info("%s executed in %0.3fs", task, duration, extra=claim_extra(claimed))
-    outcome = Outcome(
-        claimed.seq,
-        claimed.id,
-        claimed.claim,
-        State.SUCCEEDED,
-        True,
-        ran.started_at,
-        ran.finished_at,
-        result,
-        follow_ups=follow_ups,
-        chord_mark=mark,
-        chord_done=claimed.chord,
-        forget=_spent(claimed, task),
-        task=claimed.task,
-    )
+    outcome = _outcome(
+        (claimed.seq, claimed.id, claimed.claim, _SUCCEEDED, True, ran.started_at, ran.finished_at, result, None, None,
+         None, None, None, None, ran.progress, ran.worker, follow_ups, (), mark, claimed.chord, _spent(claimed, task),
+         None, ran.log, claimed.task)
+    )  # fmt: skip
     if task.on_complete is not None and not follow_ups:
         never, mark = never_steps(huey, task, None, KEPT_OUT), abort_mark(huey, task, SKIPPED)
         outcome = outcome._replace(never=never, chord_mark=mark)
-    callback = None if task.chord_config is None else task.chord_config.callback
-    return Finished(outcome, task, tuple(news), (value, None), callback, value)
+    return _finished((outcome, task, news, (value, None), callback, value, None))
 
 
 def _cancelled(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: JobCancelled) -> Finished:
@@ -299,7 +307,8 @@ def _cancelled(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: 
         traceback=described(huey, task, error)["traceback"],
         forget=_spent(claimed, task),
     )
-    return Finished(outcome, task, ((S.SIGNAL_CANCELED, task),), (None, error), chord_callback(task))
+    finished = Finished(outcome, task, ((S.SIGNAL_CANCELED, task),), (None, error), chord_callback(task))
+    return _of(finished, ran)
 
 
 def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: BaseException) -> Finished:
@@ -326,9 +335,12 @@ def _failed(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran, error: Bas
         attempt=word,
         error=metadata["error"],
         traceback=metadata["traceback"],
+        progress=ran.progress,
+        worker=ran.worker,
         fingerprint=fingerprint.of_error(claimed.task, error),
         follow_ups=follow_ups,
         forget=_spent(claimed, task),
+        log=ran.log,
         task=claimed.task,
     )
     if final:

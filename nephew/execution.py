@@ -11,8 +11,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, cast
 
 from huey import signals as S
 from huey.api import Task as HueyTask
@@ -20,7 +20,7 @@ from huey.exceptions import CancelExecution
 
 from nephew import current, failpoints, transactional
 from nephew.backends.records import Claimed, Transaction
-from nephew.endings import Finished, Ran, broken, finish, given_back, not_run, with_log
+from nephew.endings import Finished, Ran, broken, finish, given_back, not_run
 from nephew.errors import JobCancelled, NephewError, NotBegun, ShutDown
 from nephew.job import State
 from nephew.logs import claim_extra
@@ -29,24 +29,37 @@ from nephew.middleware import Run, Timeout, around_runs
 from nephew.options import tags_from
 from nephew.redaction import hiding
 from nephew.shield import my_shield
+from nephew.tuples import maker
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
 
+T = TypeVar("T")
+
 log = logging.getLogger("huey.nephew.execution")
+
+_ran = maker(Ran)
 
 #: Seconds until a job is tried again that the store did not let begin.
 PAUSE = 1.0
 
 
 class Watch(current.Watch, transactional.Holder, Protocol):
-    """Who looks after a job while its function is being run here."""
+    """Who looks after a job while its function is being run here.
 
-    def began(self, claimed: Claimed, running: current.Running) -> None:
-        """The function is about to be called."""
+    :ivar progress: how far the job has said it is.
+    """
 
-    def ended(self) -> None:
-        """The function has returned or raised."""
+    progress: tuple[float, str | None] | None
+
+    def began(self, claimed: Claimed, job: current.Running, started_at: float, since: float) -> None:
+        """The function is about to be called, at this time of the store's; the same in monotonic seconds."""
+
+    def ended(self, seconds: float) -> None:
+        """The function has returned or raised, after so long."""
+
+    def label(self) -> str:
+        """Where its jobs are run, for their records."""
 
 
 def perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime | None, watch: Watch) -> Finished:
@@ -58,6 +71,8 @@ def perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.dateti
 
     :raises ShutDown: when the worker must end now; the job is to be given back (`interrupted`).
     """
+    if not options_of(task).redact:
+        return _brought_to_an_end(huey, claimed, task, timestamp, watch)
     with hiding(task):
         return _brought_to_an_end(huey, claimed, task, timestamp, watch)
 
@@ -76,14 +91,20 @@ def _brought_to_an_end(
     except BaseException as error:  # sys.exit() in a hook as well
         _heed_interrupt(huey, error)
         log.exception("Job %s could not be brought to its end; it is failed.", claimed.id)
-        return broken(huey, claimed, task, cast("Exception", error))
+        return _seen_by(watch, broken(huey, claimed, task, cast("Exception", error)))
+
+
+def _seen_by(watch: Watch, finished: Finished) -> Finished:
+    """An end that did not come from a run, with where it came."""
+    outcome = finished.outcome._replace(worker=watch.label(), progress=watch.progress)
+    return finished._replace(outcome=outcome)
 
 
 def tell(huey: Nephew, finished: Finished, enqueued: Sequence[str]) -> None:
     """Announce an end that stands, whatever its hooks and receivers raise."""
     try:
-        with hiding(finished.task), ChildrenEnd():
-            huey.announce(finished, enqueued)
+        with hiding(finished.task):
+            ending_children(huey.announce, finished, enqueued)
     except ShutDown:
         raise
     except BaseException as error:
@@ -93,95 +114,102 @@ def tell(huey: Nephew, finished: Finished, enqueued: Sequence[str]) -> None:
 
 
 def _perform(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime | None, watch: Watch) -> Finished:
-    with ChildrenEnd():
-        ended = begin(huey, claimed, task, timestamp)
+    ended = begin(huey, claimed, task, timestamp)
     if ended is not None:
-        return ended
+        return _seen_by(watch, ended)
     if options_of(task).transactional:
         return transactional.perform(huey, claimed, task, watch, lambda *given: _attempt(huey, claimed, watch, *given))
-    ran, running = _attempt(huey, claimed, watch, task)
-    return with_log(finish(huey, claimed, task, ran), running.log)
-
-
-def _attempt(
-    huey: Nephew, claimed: Claimed, watch: Watch, task: HueyTask, transaction: Transaction | None = None
-) -> tuple[Ran, current.Running]:
-    running = running_job(claimed, task, watch)
-    running.log_lines, running.transaction = huey.settings.log_lines, transaction
-    watch.began(claimed, running)
-    try:
-        if failpoints.armed:
-            failpoints.reach("before-run")
-        ran = run(huey, task, running)
-        if failpoints.armed:
-            failpoints.reach("after-run")
-        return ran, running
-    finally:
-        watch.ended()
-
-
-def running_job(claimed: Claimed, task: HueyTask, watch: Watch) -> current.Running:
-    """A claimed job as its function sees it."""
-    tags = tags_from(claimed.tags)
-    running = current.Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, watch, task, tags)
-    running.entered = not getattr(getattr(type(task), "nephew_function", None), "nephew_guard", False)
-    return running
+    return finish(huey, claimed, task, _attempt(huey, claimed, watch, task))
 
 
 def begin(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime | None) -> Finished | None:
     """Decide whether the function may be run at all; None: it may."""
-    if claimed.revokes or task.expires_resolved:
-        timestamp = timestamp or huey._get_timestamp()
-    revoked, forget = _revoked(huey, claimed, timestamp) if claimed.revokes else (False, ())
+    if claimed.revokes or task.expires_resolved or claimed.cancelling is not None:
+        unwanted = _unwanted(huey, claimed, task, timestamp or huey._get_timestamp())
+        if unwanted is not None:
+            return unwanted
+    if not huey._pre_execute and not huey.listens(S.SIGNAL_EXECUTING):
+        return None
+    try:
+        ending_children(_announce, huey, task)
+    except CancelExecution:
+        reason = "cancelled by a pre-execute hook"
+        _, forget = _revoked(huey, claimed, timestamp or huey._get_timestamp())
+        return not_run(huey, claimed, task, State.CANCELLED, reason, S.SIGNAL_CANCELED, forget)
+    return None
+
+
+def _announce(huey: Nephew, task: HueyTask) -> None:
+    """Tell those who listen that a job begins, and those who may keep it from that."""
+    huey._emit(S.SIGNAL_EXECUTING, task)
+    if huey._pre_execute:
+        huey._run_pre_execute(task)
+
+
+def _unwanted(huey: Nephew, claimed: Claimed, task: HueyTask, timestamp: dt.datetime) -> Finished | None:
+    """The end of a job that was revoked or cancelled, or has expired."""
+    revoked, forget = _revoked(huey, claimed, timestamp)
     if revoked:
         log.warning("Task %s was revoked, not executing", task, extra=claim_extra(claimed))
         return not_run(huey, claimed, task, State.CANCELLED, "revoked", S.SIGNAL_REVOKED, forget)
     if claimed.cancelling is not None:
         log.info("Task %s was cancelled, not executing.", task, extra=claim_extra(claimed))
         return not_run(huey, claimed, task, State.CANCELLED, claimed.cancelling, S.SIGNAL_CANCELED, forget)
-    if timestamp is not None and task.expires_resolved and task.expires_resolved < timestamp:
+    if task.expires_resolved and task.expires_resolved < timestamp:
         log.info("Task %s expired, not executing.", task, extra=claim_extra(claimed))
         reason = f"expired at {task.expires_resolved}"
         return not_run(huey, claimed, task, State.EXPIRED, reason, S.SIGNAL_EXPIRED, forget)
-    huey._emit(S.SIGNAL_EXECUTING, task)
-    if huey._pre_execute:
-        try:
-            huey._run_pre_execute(task)
-        except CancelExecution:
-            reason = "cancelled by a pre-execute hook"
-            return not_run(huey, claimed, task, State.CANCELLED, reason, S.SIGNAL_CANCELED, forget)
     return None
 
 
-def run(huey: Nephew, task: HueyTask, running: current.Running) -> Ran:
-    """Run the function, whatever it does; the only place where its exceptions are caught.
+def _attempt(
+    huey: Nephew, claimed: Claimed, watch: Watch, task: HueyTask, transaction: Transaction | None = None
+) -> Ran:
+    job = running_job(claimed, task, watch)
+    job.log_lines, job.transaction = huey.settings.log_lines, transaction
+    started_at, since = watch.worker.backend.now(), time.monotonic()
+    watch.began(claimed, job, started_at, since)
+    try:
+        if failpoints.armed:
+            failpoints.reach("before-run")
+        value, caught = run(huey, task, job)
+        if failpoints.armed:
+            failpoints.reach("after-run")
+    finally:
+        seconds = time.monotonic() - since
+        watch.ended(seconds)
+    return _ran((job, value, _meant(job, caught), started_at, started_at + seconds, watch.label(), watch.progress))
+
+
+def running_job(claimed: Claimed, task: HueyTask, watch: Watch) -> current.Running:
+    """A claimed job as its function sees it."""
+    tags = () if claimed.tags is None else tags_from(claimed.tags)
+    job = current.Running(claimed.id, claimed.task, claimed.attempts + 1, claimed.queue, watch, task, tags)
+    job.entered = not getattr(task, "nephew_guarded", False)  # a task class of one's own does not say
+    return job
+
+
+def run(huey: Nephew, task: HueyTask, job: current.Running) -> tuple[Any, BaseException | None]:
+    """Run the function, whatever it does: what it returned, or raised; the only place where that is caught.
 
     :raises ShutDown: when the worker has to end now and the job goes back.
     """
-    token = current.running.set(running)
-    started_at = huey.backend.now()
-    start = time.monotonic()
+    token = current.running.set(job)
     if task.timeout:
-        task._deadline = start + task.timeout
-    value: Any = None
-    caught: BaseException | None = None
+        task._deadline = time.monotonic() + task.timeout
+    huey._tasks_in_flight.add(task)
     try:
-        huey._tasks_in_flight.add(task)
-        try:
-            with ChildrenEnd():
-                value = my_shield().expose(running, _chain_of(task))
-        finally:
-            huey._tasks_in_flight.discard(task)
+        return ending_children(my_shield().expose, job, _chain_of(task)), None
     except (ShutDown, NotBegun):
         raise
     except BaseException as error:  # sys.exit() in a job ends the job, not the worker
         _heed_interrupt(huey, error)
-        caught = error
+        return None, error
     finally:
-        if running.stopped is not None:
-            _let_go(running)
+        huey._tasks_in_flight.discard(task)
+        if job.stopped is not None:
+            _let_go(job)
         current.running.reset(token)
-    return Ran(value, _meant(running, caught), started_at, started_at + (time.monotonic() - start))
 
 
 def _let_go(running: current.Running) -> None:
@@ -228,20 +256,34 @@ def _heed_interrupt(huey: Nephew, error: BaseException) -> None:
         raise ShutDown from error
 
 
-class ChildrenEnd:
-    """Around a user's function: a child that it forked, and that comes back from it, ends there and then.
+def ending_children(run: Callable[..., T], *arguments: Any) -> T:
+    """Call code of the user's; a child that it forked, and that comes back from it, ends there and then.
 
     It would go on as a second worker with its parent's identity; the job is the parent's to end.
     """
-
-    __slots__ = ("_pid",)
-
-    def __enter__(self) -> None:
-        self._pid = os.getpid()
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if os.getpid() != self._pid:
+    forks = _forks
+    try:
+        value = run(*arguments)
+    except BaseException as error:
+        if forks != _forks:
             _end_child(error)
+        raise
+    if forks != _forks:
+        _end_child(None)
+    return value
+
+
+#: How many forks lie between this process and the first one: counted, since to ask for the process id is a system call.
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
 
 
 def _end_child(error: BaseException | None) -> NoReturn:

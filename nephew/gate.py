@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 #: After somebody waited in vain to be alone, the gate stays open for as many times as long.
 REST = 2.0
@@ -19,7 +19,8 @@ class Gate:
 
     def __init__(self) -> None:
         self.refused = 0
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
         self._inside = 0
         self._waiting_alone = 0
         self._alone = False
@@ -35,22 +36,28 @@ class Gate:
         with self._condition:
             self._condition.wait_for(lambda: not self.closed, seconds)
 
-    @contextmanager
-    def together(self, wait: bool = True) -> Iterator[bool]:
+    def together(self, wait: bool = True) -> AbstractContextManager[bool]:
         """Pass beside others once the gate is not closed.
 
         :param wait: until then; else the answer is False at once.
         """
-        with self._condition:
+        return _Passage(self, wait)
+
+    def enter(self, wait: bool) -> bool:
+        """Go in beside others, to `leave` afterwards; False when it is closed."""
+        with self._lock:
             while wait and self.closed:
                 self._condition.wait()
             granted = not self.closed
             self._inside += granted
-        try:
-            yield granted
-        finally:
-            if granted:
-                self._leave()
+        return granted
+
+    def leave(self) -> None:
+        """Come out."""
+        with self._lock:
+            self._inside -= 1
+            if self._waiting_alone and not self._inside:
+                self._condition.notify_all()
 
     @contextmanager
     def alone(self, patience: float) -> Iterator[bool]:
@@ -87,8 +94,19 @@ class Gate:
             self.refused += 1
             self._open_until = time.monotonic() + REST * waited
 
-    def _leave(self) -> None:
-        with self._condition:
-            self._inside -= 1
-            if self._waiting_alone and not self._inside:
-                self._condition.notify_all()
+
+class _Passage:
+    """One way through the gate. A class of its own, since a generator for each job would take as long as the job."""
+
+    __slots__ = ("_gate", "_granted", "_wait")
+
+    def __init__(self, gate: Gate, wait: bool) -> None:
+        self._gate, self._wait, self._granted = gate, wait, False
+
+    def __enter__(self) -> bool:
+        self._granted = self._gate.enter(self._wait)
+        return self._granted
+
+    def __exit__(self, *raised: object) -> None:
+        if self._granted:
+            self._gate.leave()

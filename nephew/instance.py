@@ -135,7 +135,8 @@ class Nephew(Operations, Listening, Membership, Huey):
     @property
     def backend(self) -> Backend:
         """Where the jobs are kept now: in memory while `immediate` is on, unless told otherwise."""
-        return self._backends.get(self._in_memory()) or self._backend_for(self._in_memory())
+        memory = self._immediate and self.immediate_use_memory
+        return self._backends.get(memory) or self._backend_for(memory)
 
     @property
     def codec(self) -> Any:

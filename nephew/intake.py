@@ -148,6 +148,8 @@ class Intake:
 
     def _make_ready(self, task: HueyTask) -> None:
         """Settle when a call expires; seconds are counted by the store's clock."""
+        if task.expires is None:
+            return
         if isinstance(task.expires, dt.datetime):
             task.resolve_expires(self._huey.utc)
         elif task.expires:
@@ -156,15 +158,16 @@ class Intake:
             task.expires_resolved = self._huey._get_timestamp() + delay
 
     def _write_one(self, task: HueyTask, job: NewJob) -> Any:
-        return self._write([task], [job])[0]
+        return self._write((task,), (job,))[0]
 
     def _write(self, tasks: Sequence[HueyTask], jobs: Sequence[NewJob]) -> list[Any]:
         huey = self._huey
         stored = huey.backend.enqueue(jobs) if jobs else []
         if failpoints.armed:
             failpoints.reach("enqueued")
-        handles = [self._handle(task, entry) for task, entry in zip(tasks, stored, strict=True)]
-        self._tell(tasks, stored)
+        handles = list(map(self._handle, tasks, stored))
+        if huey.listens(S.SIGNAL_ENQUEUED):
+            self._tell(tasks, stored)
         if huey._immediate:
             huey.caller.run([entry.id for entry in stored if not entry.duplicate])
         return handles
@@ -172,13 +175,12 @@ class Intake:
     def _handle(self, task: HueyTask, stored: Enqueued) -> Any:
         if stored.duplicate:
             task.id, task.revoke_id = stored.id, f"r:{stored.id}"
-        results = self._huey._pipeline_results(task)
-        results[0].duplicate = stored.duplicate
-        return ResultGroup(results) if len(results) > 1 else results[0]
+        handle: Result[Any] = Result(self._huey, task, stored.duplicate)
+        if task.on_complete is None:
+            return handle
+        return ResultGroup([handle, *self._huey._pipeline_results(task.on_complete)])
 
     def _tell(self, tasks: Sequence[HueyTask], stored: Sequence[Enqueued]) -> None:
-        if not self._huey.listens(S.SIGNAL_ENQUEUED):
-            return
         for task, entry in zip(tasks, stored, strict=True):
             if not entry.duplicate:
                 self._huey._emit(S.SIGNAL_ENQUEUED, task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -169,8 +170,28 @@ class Job:
 
 def new_id() -> str:
     """A new job id: a version 7 UUID (RFC 9562), so that ids made later sort later and indexes stay dense."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF000 << 64) | 0x7000 << 64
-    value = value & ~(0xC000 << 48) | 0x8000 << 48
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    try:
+        process, random = _randoms.pop()
+        if process != os.getpid():  # our parent's, which it will use as well
+            raise IndexError
+    except IndexError:
+        random = _more_randoms()
+    moment = f"{time.time_ns() // 1_000_000:012x}"
+    return f"{moment[:8]}-{moment[8:]}-{random}"
+
+
+#: The random parts of ids to come, each with the process that it is for. The system is asked for many at once.
+_randoms: list[tuple[int, str]] = []
+#: How many that are.
+AT_ONCE = 64
+#: The parts of a UUID that are random, and the digit before the third, of whose bits two say which variant it is.
+_parts = re.compile("(...)(.)(...)(.{12}).").findall
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+
+
+def _more_randoms() -> str:
+    """Make random parts for the ids to come; one of them."""
+    process, digits = os.getpid(), os.urandom(10 * AT_ONCE).hex()
+    first, *others = [f"7{a}-{_VARIANTS[digit]}{b}-{c}" for a, digit, b, c in _parts(digits)]
+    _randoms.extend([(process, random) for random in others])
+    return first

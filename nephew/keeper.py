@@ -1,11 +1,13 @@
 """One thread a process that keeps promises while jobs run: settle by age, give back, mark, pass progress on.
 
-Parked while nothing is to be kept; it costs nothing then.
+Parked while nothing is to be kept; it costs nothing then. To wake it costs the job that runs a hand-over of the
+interpreter's lock: for a while after a job it looks by itself, often enough for a job that comes alone.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -31,6 +33,10 @@ PAUSE = 1.0
 LAST_WORD = 1.0
 #: A job is just beginning: it is looked at again after this (seconds).
 MOMENT = 0.005
+#: It settles at an age this many times as high as lanes do: where jobs are short, they have done so themselves.
+LATER = 1.25
+#: It is parked this long (seconds) after the last job had begun.
+LINGER = 0.3
 
 
 class Keeper:
@@ -43,6 +49,10 @@ class Keeper:
         self._parked = False
         self._called = False
         self._closing = False
+        #: Until when it is not parked, when it looks next while it waits, and by when somebody wants it to look
+        #: (monotonic seconds).
+        self._awake_until = self._next_look = 0.0
+        self._wanted = math.inf
         self._thread: threading.Thread | None = None
         #: The consumer is gone: no more jobs are to be claimed.
         self.orphaned = False
@@ -67,7 +77,8 @@ class Keeper:
         self.orphaned = True
         log.warning("The consumer is gone; the running job has %g s to finish.", drain)
         for lane in self.worker.lanes:
-            lane.give_back()
+            if lane.running is not None:  # any other is about to end by itself, and to sign the worker off
+                lane.give_back()
         time.sleep(max(0.0, deadline - time.monotonic()))
         self.worker.give_back_all()
         self._end()
@@ -85,8 +96,15 @@ class Keeper:
             self._thread.join(5)
         self.watchdog.stop()
 
+    def look(self, within: float = SHOWN_AFTER) -> None:
+        """There may be something to keep within so many seconds."""
+        with self._condition:
+            self._wanted = min(self._wanted, time.monotonic() + within)
+            if self._wanted < self._next_look:
+                self._condition.notify()
+
     def wake(self) -> None:
-        """There may be something to keep; cheap unless the keeper is parked."""
+        """A job begins; cheap unless the keeper is parked."""
         self._called = True
         if self._parked:
             with self._condition:
@@ -107,16 +125,21 @@ class Keeper:
         self.worker.backend.leave()
 
     def _wait(self, pause: float | None) -> None:
+        """Until something is to be kept, or somebody says so.
+
+        :param pause: in so many seconds; None: nothing is known of.
+        """
         with self._condition:
-            if self._closing:
-                return
-            if pause is not None:
-                self._condition.wait(max(pause, 0.001))
-                return
-            self._parked = True
-            if not self._called:
-                self._condition.wait()
-            self._parked = self._called = False
+            now = time.monotonic()
+            if self._called:
+                self._called, self._awake_until = False, now + LINGER
+            if pause is None and now < self._awake_until:
+                pause = SHOWN_AFTER
+            self._next_look = min(math.inf if pause is None else now + max(pause, 0.001), self._wanted)
+            self._parked = self._next_look == math.inf
+            if not self._closing and not (self._parked and self._called) and self._next_look > now:
+                self._condition.wait(None if self._parked else self._next_look - now)
+            self._parked, self._next_look, self._wanted = False, 0.0, math.inf
 
     def keep(self, now: float) -> float | None:
         """Do what is due; seconds until the next thing will be, or None: nothing to keep."""
@@ -135,7 +158,7 @@ class Keeper:
         return min(pending) if pending else None
 
     def _settle_by_age(self) -> float | None:
-        ledger, limit = self.worker.ledger, self.worker.ledger.within
+        ledger, limit = self.worker.ledger, self.worker.ledger.within * LATER
         if not len(ledger):
             return limit if any(lane.waiting for lane in self.worker.lanes) else None
         age = ledger.age()
@@ -146,13 +169,13 @@ class Keeper:
 
     def _give_back(self, lane: Lane, now: float) -> float | None:
         """The running job turns out long: others may have what was claimed beside it."""
-        if not lane.waiting:
+        if not lane.holds_more:
             return None
         left = self.worker.huey.settings.prefetch_seconds - (now - lane.since)
         if left > 0:
             return left
         lane.give_back()
-        return None
+        return PAUSE if lane.holds_more else None
 
     def _show(self, lane: Lane, now: float) -> float | None:
         if lane.marked:

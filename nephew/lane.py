@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from nephew import endings, execution, failpoints
 from nephew.backends.records import Claimed
+from nephew.backends.watcher import Doorbell
 from nephew.current import Running
 from nephew.endings import Finished
 from nephew.errors import BackendError, NephewError, NotBegun, ShutDown
@@ -20,6 +21,7 @@ from nephew.lastwords import LastWords
 from nephew.ledger import Entry
 from nephew.message import decode, options_of
 from nephew.prefetch import Prefetch
+from nephew.request import Request
 from nephew.shield import my_shield
 from nephew.stops import Stop, by_exception
 
@@ -72,9 +74,9 @@ class Lane:
         self.log_written = 0.0
         self._last_words = LastWords(lambda words: worker.presence.keep(self.slot, words))
         self.progress_dirty = False
-        self._token: int | None = None
-        #: The claim that its hand is from.
-        self.hand = 0
+        #: The claim that its hand is from, and the one that is to bring the next, if it is known.
+        self._hand, self._limit = 0, 0
+        self._requests: deque[Request] = deque()
         self._untold: deque[Entry] = deque()
         self._prefetch = Prefetch(settings.prefetch, settings.prefetch_seconds)
         self._label = ""
@@ -95,26 +97,82 @@ class Lane:
             return None
 
     def _claim(self) -> Claimed | None:
-        if len(self.worker.ledger):
+        if self.worker.ledger.is_due():
             self.worker.ledger.flush()  # what the store did not take earlier comes first
         self._tell()
         self.barred = self.worker.slots > 1 and self.worker.gate.closed
         if self.barred:
+            self.give_back()
             return None  # a consumer that can begin them may have the jobs
         self.worker.count_held()
-        if self._token is None:
-            self._token = self.hand = self.worker.next_claim()
-        limit = self._prefetch.size()
-        jobs = self.worker.claim(self._token, limit)
-        self._token = None
+        jobs = self._expected() or self._found()
         if not jobs:
             return None
         self.waiting.extend(jobs)
-        if self.keeper is not None:
-            self.keeper.wake()
-        if len(jobs) == limit and self._bell is not None:
-            self._bell.ring()  # there may be more: an idle sibling should look
-        return self.taken()
+        self._prefetch.weigh([len(claimed.payload) for claimed in jobs])
+        if len(jobs) == self._limit:
+            self._expect_more(len(jobs))
+        following = self.taken()
+        if self.keeper is not None and self.holds_more:
+            self.keeper.look(within=self.worker.ledger.within)
+        elif self.keeper is not None:
+            self.keeper.look()
+        return following
+
+    def _expected(self) -> list[Claimed]:
+        """The jobs of the claim that was sent ahead; none: it was not, or there were none then."""
+        try:
+            request = self._requests.popleft()
+        except IndexError:
+            return []
+        return self._taken_by(request)
+
+    def _found(self) -> list[Claimed]:
+        """The jobs that there are now, those included that ends of this worker have brought."""
+        self.worker.ledger.flush()
+        return self._taken_by(Request(self.worker, self._prefetch.size()))
+
+    def _taken_by(self, request: Request) -> list[Claimed]:
+        self._hand, self._limit = request.token, request.limit
+        return self._answered(request)
+
+    def _answered(self, request: Request) -> list[Claimed]:
+        try:
+            return request.jobs()
+        except BackendError:
+            self._requests.append(request)  # it may have taken some: the same is repeated
+            raise
+
+    def _expect_more(self, held: int) -> None:
+        """There may be more jobs than were claimed: an idle sibling should look, and the next hand be on its way."""
+        if self._bell is not None:
+            self._bell.ring()
+        size = self._prefetch.size(beside=held) if held > 1 else 0
+        if size > 1:
+            request = Request(self.worker, size)
+            if request.send():
+                self._requests.append(request)
+
+    def ask(self, doorbell: Doorbell, seconds: float) -> int | None:
+        """Have the store send a job once there is one, in `seconds` at the latest; what becomes readable then.
+
+        Only one: whoever waits may be held up by others of its process when it comes.
+        """
+        request = Request(self.worker, 1)
+        self._requests.append(request)
+        try:
+            return request.wait_at(doorbell, seconds)
+        except BackendError:
+            return None  # the next look says so
+
+    @property
+    def holds_more(self) -> bool:
+        """Whether it holds jobs that are not begun."""
+        return bool(self.waiting or self._requests)
+
+    def tokens(self) -> set[int]:
+        """The claims that it knows of."""
+        return {self._hand, *(request.token for request in self._requests.copy())}
 
     def run(self, claimed: Claimed, timestamp: dt.datetime | None = None) -> None:
         """Run a claimed job to its settled end.
@@ -158,13 +216,8 @@ class Lane:
             self.worker.ledger.flush()
             raise
         finally:
-            self._begun_once = None
-        self._settle(self.complete(finished))
-
-    def complete(self, finished: Finished) -> Finished:
-        """An end with where the job was run, and how far it said it was."""
-        outcome = finished.outcome._replace(worker=self.label(), progress=self.progress)
-        return finished._replace(outcome=outcome)
+            self._begun_once = self.progress = None  # the next one may end without having begun
+        self._settle(finished)
 
     @property
     def hushed(self) -> bool:
@@ -178,19 +231,19 @@ class Lane:
         if job is not None:
             self.stop(job, ShutDown())
 
-    def began(self, claimed: Claimed, running: Running) -> None:
+    def began(self, claimed: Claimed, job: Running, started_at: float, since: float) -> None:
         """A job's function is about to be called."""
         self.progress, self.progress_dirty, self.marked, self.deadline = None, False, False, None
-        self.since = time.monotonic()
-        self.worker.presence.began(self.slot, claimed.seq, claimed.claim, self.worker.backend.now())
-        self.running, self.job = claimed, running
+        self.since = since
+        self.worker.presence.began(self.slot, claimed.seq, claimed.claim, started_at)
+        self.running, self.job = claimed, job
 
-    def ended(self) -> None:
+    def ended(self, seconds: float) -> None:
         """The function has returned or raised."""
         running, self.running, self.job = self.running, None, None
         self.worker.presence.ended(self.slot)
         if running is not None:
-            self._prefetch.note(running.task, time.monotonic() - self.since)
+            self._prefetch.note(running.task, seconds)
 
     def end_at(self, deadline: float) -> None:
         """The function is to be stopped at this time."""
@@ -236,8 +289,8 @@ class Lane:
             self._untold.append(entry)
             ledger.flush()
             self._tell()
-        elif not self.waiting or ledger.is_full() or ledger.is_due():
-            ledger.flush()
+        elif not self.waiting or ledger.is_due(entry.since):
+            ledger.send()
 
     def _tell(self) -> None:
         """Announce the ends that stand by now."""
@@ -278,12 +331,7 @@ class Lane:
 
         :param running_too: the running one as well; its end will not be settled.
         """
-        returned = []
-        while True:
-            try:
-                returned.append(self.waiting.pop())
-            except IndexError:
-                break
+        returned = self._taken_back()
         finished = [Finished(endings.given_back(claimed)) for claimed in returned]
         running = self.running
         if running_too and running is not None:
@@ -292,6 +340,23 @@ class Lane:
         for each in finished:
             self.worker.ledger.add(each)
         return len(finished)
+
+    def _taken_back(self) -> list[Claimed]:
+        """All that is claimed and not begun, the last first."""
+        found: list[Claimed] = []
+        try:
+            while self._requests:
+                request = self._requests.pop()
+                request.limit = 0  # if it has to be repeated, only to know what it took
+                found += self._answered(request)[::-1]
+        except IndexError:
+            pass  # another thread was faster
+        except BackendError as error:
+            log.warning("Nobody can say which jobs were claimed last (%s); it is asked again.", error)
+        with contextlib.suppress(IndexError):
+            while True:
+                found.append(self.waiting.pop())
+        return found
 
     def close(self) -> None:
         """The thread ends: give back what it has not begun."""

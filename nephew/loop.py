@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ log = logging.getLogger("huey.nephew.loop")
 
 #: An idle worker looks at the queue this often (seconds) even when nobody woke it.
 IDLE = 1.0
+#: So much later (seconds) the store's answer to that may come.
+LATE = 0.5
 #: The same while a suspect keeps it from claiming; no bell tells it of the shutdown then.
 BARRED = 0.1
 #: Seconds between the tries of a step while the store cannot be reached: from, to.
@@ -49,7 +52,8 @@ class WorkerLoop(HueyWorker):
         if self._lane is None:
             worker = self.consumer.worker_for(self)
             stop = self.consumer.environment.stopper()
-            self._lane = Lane(worker, self.consumer.keeper, self.consumer.bell, stop)
+            bell = self.consumer.bell if self._doorbell is None else None  # the store rings by itself
+            self._lane = Lane(worker, self.consumer.keeper, bell, stop)
         return self._lane
 
     def initialize(self) -> None:
@@ -77,8 +81,6 @@ class WorkerLoop(HueyWorker):
     def _run_hand(self, claimed: Claimed, now: dt.datetime | None) -> None:
         """Run a job and those that were claimed with it."""
         lane = self.lane
-        if self._doorbell is not None and self._doorbell.hang_up():
-            self.consumer.bell.ring()  # the call is for another worker
         while True:
             lane.run(claimed, now)
             self._count()
@@ -97,8 +99,15 @@ class WorkerLoop(HueyWorker):
         elif self._doorbell is None:
             self.consumer.bell.wait(IDLE)
         else:
-            self.consumer.bell.wait(IDLE, also=self._doorbell.fileno())
-            self._doorbell.changed()
+            self._await_call(self._doorbell)
+
+    def _await_call(self, doorbell: Doorbell) -> None:
+        """Wait at the store's own bell; what ours rings for is the end, while that one can be heard."""
+        bell, called = self.consumer.bell, self.lane.ask(doorbell, IDLE)
+        until = time.monotonic() + IDLE + LATE
+        while bell.wait(max(0.0, until - time.monotonic()), also=called) and called is not None:
+            if self.stop_flag.is_set():
+                return
 
     def _leave_if_orphaned(self) -> None:
         keeper = self.consumer.keeper

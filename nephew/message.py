@@ -18,6 +18,7 @@ from nephew.current import running
 from nephew.errors import DecodeError, EncodeError, NephewError, UnknownTask
 from nephew.job import Relation
 from nephew.options import TaskOptions, as_tags, tags_text
+from nephew.tuples import maker
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -28,6 +29,7 @@ log = logging.getLogger("huey.nephew.message")
 LONGEST_KEY = 200
 
 _DEFAULTS = TaskOptions()
+_new_job = maker(NewJob)
 
 
 def options_of(task: HueyTask) -> TaskOptions:
@@ -38,7 +40,8 @@ def options_of(task: HueyTask) -> TaskOptions:
 
 def task_name(huey: Nephew, task: HueyTask) -> str:
     """The stable name that jobs of this task are stored with."""
-    return str(huey._registry.task_to_string(type(task)))
+    name: str = huey._registry.task_to_string(type(task))
+    return name
 
 
 def new_job(
@@ -67,22 +70,16 @@ def new_job(
     if caller is not None:
         parent, relation = caller.id, Relation.CALL
     joined = follows or task.on_complete is not None or task.chord_config is not None
-    return NewJob(
-        id=task.id,
-        task=task_name(huey, task),
-        queue=options.queue,
-        payload=encode(huey, task),
-        priority=_priority(task),
-        eta=None if task.eta is None else clock.to_epoch(task.eta, huey.utc),
-        unique_key=None if options.unique is False or joined else _unique_key(huey, task, options),
-        chord=chord,
-        expires_at=expires_epoch(task, huey.utc),
-        parent=parent,
-        relation=relation,
-        member=None if task.chord_config is None else task.chord_config.cid,
-        tags=_tags(task, options, complete=chord is None, lenient=follows),
-        redacted=redaction.places_of(type(task), task.args, task.kwargs),
-    )
+    unique_key = None if options.unique is False or joined else _unique_key(huey, task, options)
+    eta = None if task.eta is None else clock.to_epoch(task.eta, huey.utc)
+    expires_at = None if task.expires_resolved is None else expires_epoch(task, huey.utc)
+    member = None if task.chord_config is None else task.chord_config.cid
+    tags = _tags(task, options, complete=chord is None, lenient=follows) if options.tags else None
+    redacted = redaction.places_of(type(task), task.args, task.kwargs) if options.redact else None
+    return _new_job(
+        (task.id, task_name(huey, task), options.queue, encode(huey, task), _priority(task), eta, unique_key, chord,
+         expires_at, parent, relation, member, tags, redacted)
+    )  # fmt: skip
 
 
 def _tags(task: HueyTask, options: TaskOptions, complete: bool, lenient: bool) -> str | None:
@@ -109,7 +106,9 @@ def _tags(task: HueyTask, options: TaskOptions, complete: bool, lenient: bool) -
 
 
 def _priority(task: HueyTask) -> float:
-    given = 0 if task.priority is None else task.priority
+    given = task.priority
+    if given is None:
+        return 0.0
     if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
         raise NephewError(f"expected priority to be a number, got {given!r}; nothing was enqueued")
     return float(given)
@@ -121,7 +120,8 @@ def encode(huey: Nephew, task: HueyTask) -> bytes:
     :raises EncodeError: when an argument cannot be stored, or all together are too large.
     """
     payload = bytes(huey.serialize_task(task))
-    check_size(huey, payload, f"the arguments of {task_name(huey, task)}")
+    if len(payload) > huey.settings.warn_bytes:
+        check_size(huey, payload, f"the arguments of {task_name(huey, task)}")
     return payload
 
 

@@ -16,6 +16,15 @@ class Registry(HueyRegistry):
     what a consumer of the former version knows as well.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        #: The names of those that are registered: each job asks for it, more than once.
+        self._names: dict[Any, str] = {}
+
+    def task_to_string(self, task_class: Any) -> str:
+        """The name that jobs of a task are stored with."""
+        return self._names.get(task_class) or str(super().task_to_string(task_class))
+
     def register(self, task_class: Any) -> bool:
         """Make a task known by its name and its former names.
 
@@ -30,12 +39,14 @@ class Registry(HueyRegistry):
             raise ConfigError(f"task {name}: expected a name that no task had before, got an alias of {now}")
         super().register(task_class)
         self._registry |= {alias: _former(task_class, alias) for alias in aliases}
+        self._names |= {self._registry[each]: each for each in (name, *aliases)}
         return True
 
     def unregister(self, task_class: Any) -> bool:
         """Forget a task with its former names; False when it is not known."""
         for alias in aliases_of(task_class):
-            self._registry.pop(alias, None)
+            self._names.pop(self._registry.pop(alias, None), None)
+        self._names.pop(task_class, None)
         return bool(super().unregister(task_class))
 
     def tasks(self) -> dict[str, Any]:

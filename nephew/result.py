@@ -53,8 +53,6 @@ R = TypeVar("R")
 
 log = logging.getLogger("huey.nephew.result")
 
-#: Seconds between the first two looks at a job that may end at once, from which they grow, and for how long.
-FIRST_LOOK, SOON = 0.0002, 0.01
 #: Seconds between two tries to read a result while the store is away.
 AWAY_SECONDS = 0.1
 
@@ -68,7 +66,7 @@ class Result(HueyResult, Generic[R]):
     huey: Nephew
 
     def __init__(self, huey: Nephew, task: HueyTask, duplicate: bool = False) -> None:
-        super().__init__(huey, task)
+        HueyResult.__init__(self, huey, task)  # not by super(): one is made for each of a million calls
         self.duplicate = duplicate
 
     def __repr__(self) -> str:
@@ -179,25 +177,18 @@ class Result(HueyResult, Generic[R]):
     def _get(self, preserve: bool = False) -> Any:
         return super()._get(preserve or not self.huey.settings.results_read_once)
 
-    def _has_ended(self) -> bool:
-        """Whether it has, as far as the store can be asked."""
+    def _ends_soon(self, deadline: float | None) -> bool:
+        """Whether it ends before it is worth a connection that listens, as far as the store can be asked."""
         if self._result is not EmptyData:
             return True
+        left = math.inf if deadline is None else deadline - time.monotonic()
         try:
-            return bool(self.huey.backend.ended([self.id]))
+            ended = self.huey.backend.ends_soon(self.id, left)
         except BackendError:  # whoever waits may have the time until the store is back
             return False
-
-    def _ends_soon(self, deadline: float | None) -> bool:
-        """Whether it ends before it is worth a connection that listens."""
-        until = min(time.monotonic() + SOON, math.inf if deadline is None else deadline)
-        pause = FIRST_LOOK
-        while not self._has_ended():
-            if time.monotonic() + pause >= until:
-                return False
-            time.sleep(pause)
-            pause *= 1.3
-        return True
+        if ended is not None and ended.result is not None and not self.huey.settings.results_read_once:
+            self._result = self.huey.serializer.deserialize(ended.result)
+        return ended is not None
 
     def _ends(self, deadline: float | None, max_delay: float) -> bool:
         """Whether it ends in time."""

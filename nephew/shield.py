@@ -33,6 +33,8 @@ class Shield:
         self._waiting: BaseException | None = None
         self._aimed: tuple[object, BaseException] | None = None
         self._lock = threading.Lock()
+        #: Whether somebody strikes just now, with the lock taken. Without it the lock would be taken for every job.
+        self._striking = False
 
     # -- by the thread itself -----------------------------------------------------------------------
     def expose(self, job: J, run: Callable[[J], T]) -> T:
@@ -46,11 +48,16 @@ class Shield:
         try:
             return run(job)
         finally:
-            while self.exposed is not None:
+            covered = False
+            while not covered:
                 try:
-                    with self._lock:
-                        self.exposed = self._waiting = self._aimed = None
+                    self.exposed = None
+                    if self._striking:  # it may have found the job exposed
+                        with self._lock:
+                            pass
+                    self._waiting = self._aimed = None
                     _pass()
+                    covered = True
                 except BaseException:
                     pass  # it struck as the code ended; nothing can after this
 
@@ -105,8 +112,10 @@ class Shield:
         """
         _await_starting_threads()
         with self._lock:
+            self._striking = True  # before it looks: who is not seen as covered by now waits for the lock
             if self.exposed is job and not self.hold(error):
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(type(error)))
+            self._striking = False
 
 
 def _await_starting_threads() -> None:

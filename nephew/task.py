@@ -88,6 +88,7 @@ class Task(TaskWrapper, Generic[P, R]):
             name=name,
             nephew_options=options,
             nephew_function=func,
+            nephew_guarded=getattr(func, "nephew_guard", False),
             nephew_run=_chain(layers, options, timeout=None),
             nephew_run_in_time=_chain(layers, options, timeout=1.0),
             **options.attrs,
@@ -104,7 +105,15 @@ class Task(TaskWrapper, Generic[P, R]):
         :raises EncodeError: when an argument cannot be stored; nothing was enqueued.
         :raises BackendError: when the store cannot be reached.
         """
-        return cast("Result[R]", super().__call__(*args, **kwargs))
+        result: Result[R] = self.huey.enqueue(self.s(*args, **kwargs))
+        return result
+
+    def s(self, *args: Any, **kwargs: Any) -> Any:
+        """A call that is not enqueued: a step of a pipeline, a member of a group.
+
+        :param kwargs: its arguments by name, and what `schedule` takes for one call only.
+        """
+        return super().s(*args, **kwargs) if kwargs else self.task_class(args, kwargs)
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
         """The same as calling the task, by the name that Celery and RQ use."""
@@ -134,7 +143,8 @@ class Task(TaskWrapper, Generic[P, R]):
 
     def map(self, it: Iterable[Any]) -> ResultGroup:
         """Enqueue one job for each item (a tuple is unpacked into arguments), in one step: all or none."""
-        return self.huey.enqueue_many(self._apply(it))
+        new = self.task_class
+        return self.huey.enqueue_many([new(item if isinstance(item, tuple) else (item,), {}) for item in it])
 
     def signature(self) -> inspect.Signature:
         """The function's signature."""

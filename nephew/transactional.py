@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from huey.api import Task as HueyTask
 
 from nephew.backends.records import Claimed, Transaction
-from nephew.current import Running
-from nephew.endings import Finished, Ran, finish, given_back, with_log
+from nephew.endings import Finished, Ran, finish, given_back
 from nephew.errors import BackendError, JobCancelled, NotBegun
 from nephew.job import State
 from nephew.message import decode
@@ -33,7 +32,7 @@ MOST_RUNS = 6
 TOLD_OFF_AFTER = 1.0
 
 #: Runs the function once: the task, and the transaction that it runs in.
-Attempt = Callable[[HueyTask, Transaction], tuple[Ran, Running]]
+Attempt = Callable[[HueyTask, Transaction], Ran]
 
 
 class Holder(Protocol):
@@ -43,9 +42,6 @@ class Holder(Protocol):
 
     def give_back(self) -> None:
         """Give back what is claimed and not begun."""
-
-    def complete(self, finished: Finished) -> Finished:
-        """Add to an end what only the holder knows."""
 
 
 class Scope:
@@ -106,8 +102,7 @@ def perform(huey: Nephew, claimed: Claimed, task: HueyTask, holder: Holder, atte
     for runs in itertools.count(1):
         _clear(holder)
         with Scope(holder, claimed) as scope:
-            ran, running = attempt(task, scope.transaction)
-            finished, ran = _settled(huey, claimed, task, holder, scope, ran, running)
+            finished, ran = _settled(huey, claimed, task, scope, attempt(task, scope.transaction))
         if finished is not None:
             return finished
         assert ran.error is not None
@@ -115,12 +110,12 @@ def perform(huey: Nephew, claimed: Claimed, task: HueyTask, holder: Holder, atte
             log.warning("The answer to the commit of job %s was lost; it runs again if it was not.", claimed.id)
             return Finished(given_back(claimed), task)  # which will be lost if the job has ended
         task = decode(huey, claimed)  # the function may have changed its arguments
-        conflict = running.stopped is None and huey.backend.is_conflict(ran.error)
+        conflict = ran.job.stopped is None and huey.backend.is_conflict(ran.error)
         if not conflict or runs == MOST_RUNS:
             break
         log.info("Job %s was undone for another transaction (%s); it runs again.", claimed.id, ran.error)
         time.sleep(random.random() * 0.01 * 2**runs)
-    return with_log(finish(huey, claimed, task, ran), running.log)
+    return finish(huey, claimed, task, ran)
 
 
 def _clear(holder: Holder) -> None:
@@ -132,15 +127,13 @@ def _clear(holder: Holder) -> None:
         raise NotBegun(str(error)) from error
 
 
-def _settled(
-    huey: Nephew, claimed: Claimed, task: HueyTask, holder: Holder, scope: Scope, ran: Ran, running: Running
-) -> tuple[Finished | None, Ran]:
+def _settled(huey: Nephew, claimed: Claimed, task: HueyTask, scope: Scope, ran: Ran) -> tuple[Finished | None, Ran]:
     """The end of a run that went well; else None, and the run with what went wrong."""
     if ran.error is None:
         ran = ran._replace(error=huey.backend.trouble(scope.transaction))
     if ran.error is not None:
         return None, ran
-    finished = holder.complete(with_log(finish(huey, claimed, task, ran), running.log))
+    finished = finish(huey, claimed, task, ran)
     if finished.outcome.state is not State.SUCCEEDED:  # its value cannot be stored
         return finished, ran
     try:

@@ -10,11 +10,12 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from nephew import failpoints
 from nephew.backends.records import Claimed, Outcome, Settled, WorkerRecord
+from nephew.backends.watcher import Doorbell
 from nephew.endings import Finished, overruled
 from nephew.errors import BackendError, NephewError, Refused, UnknownWorker
 from nephew.gate import Gate
@@ -26,6 +27,8 @@ from nephew.presence import Presence, boot_id, pid_namespace
 if TYPE_CHECKING:
     from nephew.instance import Nephew
     from nephew.lane import Lane
+
+T = TypeVar("T")
 
 log = logging.getLogger("huey.nephew.worker")
 
@@ -50,7 +53,9 @@ class Worker:
         self.pid = os.getpid()
         self.host = socket.gethostname()
         self.gate = Gate()
-        self.ledger = Ledger(self._settle, huey.settings.settle_after, functools.partial(overruled, huey))
+        self.ledger = Ledger(
+            self._settle, huey.settings.settle_after, functools.partial(overruled, huey), self._settle_ahead
+        )
         self.lanes: list[Lane] = []
         self._free_slots = list(range(slots))[::-1]
         self.slots = slots
@@ -132,9 +137,23 @@ class Worker:
         except UnknownWorker:
             self._sign_on_anew()
             jobs = self.backend.claim(self.number, token, limit, queues, ids)
-        if failpoints.armed and jobs:
-            failpoints.reach("claimed")
-        return jobs
+        return _reached(jobs)
+
+    def claim_ahead(self, token: int, limit: int) -> Callable[[], list[Claimed]] | None:
+        """Send a claim and do not wait for it; see the backend's contract."""
+        self._refuse_in_a_child()
+        answer = self.backend.claim_ahead(self.number, token, limit, self.huey.settings.queues)
+        return None if answer is None else lambda: _reached(answer())
+
+    def claim_at(self, doorbell: Doorbell, token: int, limit: int, seconds: float) -> int | None:
+        """Have the store do a claim once there is work; see `Doorbell.ask`."""
+        self._refuse_in_a_child()
+        return doorbell.ask(self.number, token, limit, self.huey.settings.queues, seconds)
+
+    def claimed_at(self, doorbell: Doorbell) -> list[Claimed] | None:
+        """What that claim took; see `Doorbell.jobs`."""
+        jobs = doorbell.jobs()
+        return None if jobs is None else _reached(jobs)
 
     def count_held(self) -> None:
         """Once a heartbeat, whichever lane comes, compare what the store says that is held here with what is."""
@@ -151,7 +170,7 @@ class Worker:
         So it is when a server lost its last moments: what was ended then is held again.
         """
         held = self.backend.held(self.number)
-        known = {lane.hand for lane in self.lanes}  # afterwards: a lane notes its claim before it makes it
+        known = {token for lane in self.lanes for token in lane.tokens()}  # afterwards: a lane notes what it claims
         held = [each for each in held if each[2] not in known]
         forgotten = [each for each in held if each in self._forgotten]
         self._forgotten = set(held)
@@ -180,25 +199,43 @@ class Worker:
         self._number = None
 
     def _settle(self, outcomes: Sequence[Outcome]) -> Settled:
+        number = self._settle_number(outcomes)
+        return self._answered(lambda: self.backend.settle(self.number, number, outcomes))
+
+    def _settle_ahead(self, outcomes: Sequence[Outcome]) -> Callable[[], Settled] | None:
+        number = self._settle_number(outcomes)
+        answer = self._unless_refused(lambda: self.backend.settle_ahead(self.number, number, outcomes))
+        return None if answer is None else lambda: self._answered(answer)
+
+    def _settle_number(self, outcomes: Sequence[Outcome]) -> int:
+        """The number of a settle that is about to be sent. It is kept until the store answered.
+
+        A repeated step must carry the same one.
+        """
         self._refuse_in_a_child()
-        # The number is kept until the store answered: a repeated step must carry the same one.
-        number = next(self._settles) if self._unanswered is None else self._unanswered
-        self._unanswered = number
+        if self._unanswered is None:
+            self._unanswered = next(self._settles)
         if failpoints.armed:
             failpoints.reach("before-settle")
             if any(outcome.state not in ENDED for outcome in outcomes):
                 failpoints.reach("before-requeue")
-        try:
-            reply = self.backend.settle(self.number, number, outcomes)
-        except Refused:
-            self._unanswered = None  # an answer as well: nothing was applied
-            raise
+        return self._unanswered
+
+    def _answered(self, answer: Callable[[], Settled]) -> Settled:
+        reply = self._unless_refused(answer)
         if failpoints.armed:
             failpoints.reach("settled-unacknowledged")
         self._unanswered = None
         if not reply.known:
             self._sign_on_anew()
         return reply
+
+    def _unless_refused(self, step: Callable[[], T]) -> T:
+        try:
+            return step()
+        except Refused:
+            self._unanswered = None  # an answer as well: nothing was applied
+            raise
 
     def retire(self) -> None:
         """End in peace: settle what is finished, give back what is not begun, and sign off."""
@@ -243,3 +280,9 @@ class Worker:
         deadline = time.monotonic() + LAST_CALL
         while any(lane in self.lanes for lane in busy) and time.monotonic() < deadline:
             time.sleep(0.01)
+
+
+def _reached(claimed: list[Claimed]) -> list[Claimed]:
+    if failpoints.armed and claimed:
+        failpoints.reach("claimed")
+    return claimed

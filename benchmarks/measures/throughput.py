@@ -3,79 +3,120 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from benchmarks.bench import START_SECONDS, Bench
 from benchmarks.consumers import Consumers
-from benchmarks.processes import pss_bytes
+from benchmarks.measures import Figures
+from benchmarks.processes import busy_seconds, cores, pss_bytes
+
+#: Jobs handed over at once by the bulk enqueue.
+BULK = 10_000
+#: Jobs enqueued between two looks at the clock.
+_CHUNK = 100
+#: Jobs that show how fast a runner is.
+_PACE_JOBS = 1_000
 
 _LOOK_SECONDS = 0.05
 _MEMORY_EVERY_LOOKS = 5
 _MEGABYTE = 1e6
+_PATIENCE_SECONDS = 60
 
 
-def measure(bench: Bench) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """What was seen while a queue was drained.
+
+    :ivar rate: jobs per second.
+    :ivar cores: how much of all cores was in use, by whomever, in percent.
+    :ivar worker: the peak memory of the largest process, in MB.
+    :ivar everything: that of all of the consumer's processes together.
+    """
+
+    rate: float
+    cores: float
+    worker: float
+    everything: float
+
+
+def measure(bench: Bench) -> Iterator[Figures]:
     """Enqueue singly and drain with one worker process, then in bulk with two."""
-    enqueue = _rate(bench, _enqueue_singly)
-    drain_one, _, _ = _drain(bench, 1)
-    enqueue_bulk = _rate(bench, _enqueue_in_bulk)
-    drain_two, worker, everything = _drain(bench, 2)
-    return {
-        "enqueue": enqueue,
-        "enqueue_bulk": enqueue_bulk,
-        "drain_one": drain_one,
-        "drain_two": drain_two,
-        "memory_worker": worker,
-        "memory_all": everything,
+    jobs = _pace(bench)
+    bench.board.clear()
+    yield {"enqueue": _enqueue_singly(bench, jobs)}
+    yield {"drain_one": _drain(bench, jobs, 1).rate}
+    bench.board.clear()
+    yield {"enqueue_bulk": _enqueue_in_bulk(bench, 0, jobs)}
+    two = _drain(bench, jobs, 2)
+    yield {
+        "drain_two": two.rate,
+        "cores_two": two.cores,
+        "memory_worker": two.worker,
+        "memory_all": two.everything,
     }
 
 
-def _rate(bench: Bench, enqueue: Callable[[Bench], None]) -> float:
-    """Jobs per second; the first job, for which connections and tables are made, is not in it."""
-    bench.board.clear()
-    bench.runner.enqueue(0)
+def _pace(bench: Bench) -> int:
+    """How many jobs to drain, so that a slow runner takes no longer than a fast one."""
+    if bench.plan.jobs <= _PACE_JOBS:
+        bench.runner.waiting()  # for which connections and tables are made
+        return bench.plan.jobs
+    _enqueue_in_bulk(bench, 0, _PACE_JOBS)
+    with bench.consumers(1) as consumers:
+        bench.board.await_all(range(_PACE_JOBS), START_SECONDS + _PATIENCE_SECONDS, consumers.check)
+    wanted = int(bench.board.rate(_PACE_JOBS, warm_up=_PACE_JOBS // 2) * bench.plan.drain_seconds)
+    return min(max(wanted, _PACE_JOBS), bench.plan.jobs)
+
+
+def _enqueue_singly(bench: Bench, jobs: int) -> float:
+    """Jobs per second. What there is no time for is enqueued in bulk."""
+    started = now = time.perf_counter()
+    count = 0
+    while count < jobs and now - started < bench.plan.enqueue_seconds:
+        upto = min(count + _CHUNK, jobs)
+        bench.runner.enqueue_each(range(count, upto))
+        count, now = upto, time.perf_counter()
+    if count < jobs:
+        _enqueue_in_bulk(bench, count, jobs)
+    return count / (now - started)
+
+
+def _enqueue_in_bulk(bench: Bench, first: int, jobs: int) -> float:
+    """Jobs per second."""
     started = time.perf_counter()
-    enqueue(bench)
-    return (bench.plan.jobs - 1) / (time.perf_counter() - started)
+    for start in range(first, jobs, BULK):
+        bench.runner.enqueue_bulk(range(start, min(start + BULK, jobs)))
+    return (jobs - first) / (time.perf_counter() - started)
 
 
-def _enqueue_singly(bench: Bench) -> None:
-    for number in range(1, bench.plan.jobs):
-        bench.runner.enqueue(number)
-
-
-def _enqueue_in_bulk(bench: Bench) -> None:
-    jobs, size = bench.plan.jobs, bench.plan.bulk
-    for first in range(1, jobs, size):
-        bench.runner.enqueue_bulk(range(first, min(first + size, jobs)))
-
-
-def _drain(bench: Bench, workers: int) -> tuple[float, float, float]:
-    """Jobs per second, and the peak memory of the largest process and of all together."""
-    jobs, before = bench.plan.jobs, bench.runner.kept()
-    if bench.runner.waiting() != jobs:
-        raise RuntimeError(f"expected {jobs} jobs to wait, found {bench.runner.waiting()}")
+def _drain(bench: Bench, jobs: int, workers: int) -> Drain:
+    before = bench.runner.kept()
+    if (waiting := bench.runner.waiting()) != jobs:
+        raise RuntimeError(f"expected {jobs} jobs to wait, found {waiting}")
     with bench.consumers(workers) as consumers:
-        worker, everything = _watch(bench, consumers)
+        cores_used, worker, everything = _watch(bench, jobs, consumers)
     kept = bench.runner.kept() - before
     if kept != jobs:
         raise RuntimeError(f"expected {jobs} results to be kept, found {kept}")
-    return bench.board.rate(jobs), worker, everything
+    return Drain(bench.board.rate(jobs), cores_used, worker, everything)
 
 
-def _watch(bench: Bench, consumers: Consumers) -> tuple[float, float]:
-    """Return when all jobs have run; the peaks of memory in MB, looked at a few times a second."""
+def _watch(bench: Bench, jobs: int, consumers: Consumers) -> tuple[float, float, float]:
+    """Return when all jobs have run; what `Drain` has beside the rate, looked at a few times a second."""
     bench.board.await_run(0, START_SECONDS, consumers.check)
+    started, busy = time.monotonic(), busy_seconds()
     pids = consumers.pids()
-    deadline = time.monotonic() + bench.plan.drain_seconds
+    deadline = started + _PATIENCE_SECONDS + 10 * bench.plan.drain_seconds
     seen, looks, samples = 0, 0, [pss_bytes(pids)]
-    while (seen := bench.board.seen_from(seen, bench.plan.jobs)) < bench.plan.jobs:
+    while (seen := bench.board.seen_from(seen, jobs)) < jobs:
         consumers.check()
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{seen} of {bench.plan.jobs} jobs ran within {bench.plan.drain_seconds:g} s")
+            raise TimeoutError(f"{seen} of {jobs} jobs ran within {time.monotonic() - started:.0f} s")
         time.sleep(_LOOK_SECONDS)
         looks += 1
         if looks % _MEMORY_EVERY_LOOKS == 0:
             samples.append(pss_bytes(pids))
+    used = (busy_seconds() - busy) / (time.monotonic() - started) / cores() * 100
     samples.append(pss_bytes(consumers.pids()))
-    return max(map(max, samples)) / _MEGABYTE, max(map(sum, samples)) / _MEGABYTE
+    return used, max(map(max, samples)) / _MEGABYTE, max(map(sum, samples)) / _MEGABYTE

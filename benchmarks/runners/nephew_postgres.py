@@ -16,6 +16,7 @@ RUNNER = HueyRunner(
     huey,
     __name__,
     "thread",
+    watches_workers=True,
     title="Nephew, PostgreSQL",
     acknowledges="as on SQLite",
     keeps="as on SQLite",

@@ -14,6 +14,7 @@ RUNNER = HueyRunner(
     huey,
     __name__,
     "thread",
+    watches_workers=True,
     title="Nephew, Redis",
     acknowledges="as on SQLite, in one script at most 10 ms later",
     keeps="as on SQLite, for as long as its own limits say",

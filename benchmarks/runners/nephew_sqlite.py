@@ -15,6 +15,7 @@ RUNNER = HueyRunner(
     huey,
     __name__,
     "thread",
+    watches_workers=True,
     title="Nephew, SQLite",
     acknowledges="claims in batches, acknowledges with the result in one transaction at most 10 ms later: a killed "
     "worker's jobs run again",

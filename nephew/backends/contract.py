@@ -6,8 +6,9 @@ seconds. Every method that writes is one atomic step.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,6 +18,7 @@ from nephew.backends.records import (
     Change,
     Claimed,
     Died,
+    Ended,
     Enqueued,
     LockRow,
     LogLines,
@@ -29,6 +31,9 @@ from nephew.backends.records import (
 )
 from nephew.backends.watcher import Doorbell, Watcher
 from nephew.errors import NephewError
+
+#: Seconds between the first two looks at a job that may end at once, from which they grow, and for how long.
+FIRST_LOOK, SOON = 0.0002, 0.01
 
 
 class Backend(Events, History, ABC):
@@ -133,7 +138,7 @@ class Backend(Events, History, ABC):
         """What tells a consumer that something was written."""
 
     def doorbell(self) -> Doorbell | None:
-        """What tells one idle worker of work, without its consumer; None: the consumer hears of it by `watcher`."""
+        """What brings one idle worker its work, without its consumer; None: the consumer hears of it by `watcher`."""
         return None
 
     @abstractmethod
@@ -160,12 +165,25 @@ class Backend(Events, History, ABC):
         :raises UnknownWorker: when the worker is not registered; it takes nothing.
         """
 
+    def claim_ahead(
+        self, worker: int, claim: int, limit: int, queues: Sequence[str] = ()
+    ) -> Callable[[], list[Claimed]] | None:
+        """Send a claim and do not wait for it: what is returned does, once, on any thread; None: `claim` has to do.
+
+        It returns and raises what `claim` does, which may be called with the same numbers once it has raised.
+        """
+        return None
+
     @abstractmethod
     def settle(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
         """Apply outcomes, each whole or not at all, and only where the claim still holds.
 
         Repeating it with the same `number` changes nothing and gives the first reply again.
         """
+
+    def settle_ahead(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Callable[[], Settled] | None:
+        """Send outcomes and do not wait for the answer; as `claim_ahead`. None: `settle` has to do."""
+        return None
 
     @abstractmethod
     def begin_once(self, worker: int, seq: int, claim: int, since: float) -> bool:
@@ -290,6 +308,19 @@ class Backend(Events, History, ABC):
 
         :param follows: ask for everything that happens to be told.
         """
+
+    def ends_soon(self, job_id: str, within: float) -> Ended | None:
+        """Whether a job has ended (as `ended` says it), or does so before it is worth a connection that listens.
+
+        :param within: seconds after which nobody is interested any more.
+        """
+        until, pause = time.monotonic() + min(SOON, within), FIRST_LOOK
+        while not self.ended([job_id]):
+            if time.monotonic() + pause >= until:
+                return None
+            time.sleep(pause)
+            pause *= 1.3
+        return Ended()
 
     # -- locks and ticks ----------------------------------------------------------------------------
     @abstractmethod

@@ -171,6 +171,15 @@ class Transaction(NamedTuple):
     turn: ExitStack
 
 
+class Ended(NamedTuple):
+    """A job has ended.
+
+    :ivar result: its encoded result; None: it has to be asked for.
+    """
+
+    result: bytes | None = None
+
+
 class Holder(NamedTuple):
     """Who holds a job: a worker, by one of its claims."""
 

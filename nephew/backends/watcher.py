@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from nephew.backends.records import Claimed
 
 
 class Watcher(ABC):
@@ -24,9 +27,20 @@ class Watcher(ABC):
         """Let go of what it holds open."""
 
 
-class Doorbell(Watcher):
-    """Tells one idle worker of work."""
+class Doorbell(ABC):
+    """Brings an idle worker its next jobs, as soon as there are some and nobody who has waited longer takes them."""
 
     @abstractmethod
-    def hang_up(self) -> bool:
-        """Be called no more until the next `fileno`; whether a call came that was not answered."""
+    def ask(self, worker: int, claim: int, limit: int, queues: Sequence[str], seconds: float) -> int | None:
+        """Have the store do a claim once there is work, in `seconds` at the latest; see `Backend.claim`.
+
+        What is returned becomes readable then. None: it cannot be asked now; it may have heard it all the same.
+        """
+
+    @abstractmethod
+    def jobs(self) -> list[Claimed] | None:
+        """What that claim took. None: nothing is known of it, and it is given up; the same claim, repeated, tells."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what it holds open."""

@@ -26,6 +26,7 @@ from nephew.codec.classes import Classes, Registered, described, is_namedtuple
 from nephew.codec.exceptions import Refused, class_name
 from nephew.codec.wire import NATIVE, PLAIN, Reader, Writer, to_json
 from nephew.errors import ConfigError, DecodeError, EncodeError
+from nephew.tuples import maker
 
 T = TypeVar("T", bound=type)
 
@@ -52,7 +53,11 @@ _LOOKS = {
     b"\x78": "zlib",
 }
 _STRING = frozenset({str})
-_decode_plain = json.JSONDecoder().raw_decode
+#: Reads one JSON value: of a text, from an index on; the value and where it ends.
+_scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]
+_message = maker(Message)
+#: What a later version of Huey has in its messages and ours have not.
+_LATER = (None,) * (len(Message._fields) - 15)
 
 
 class Codec:
@@ -91,10 +96,10 @@ class Codec:
         try:
             try:
                 if type(value) is Message and (fields := _plain_fields(value)):
-                    return PLAIN_MESSAGE + _json_bytes(fields)
-                return VALUE + _json_bytes(self._writer.tree(value))
+                    return PLAIN_MESSAGE + to_json(fields)
+                return VALUE + to_json(self._writer.tree(value))
             except ValueError:  # most likely an int with more digits than Python writes
-                return VALUE + _json_bytes(self._careful_writer.tree(value))
+                return VALUE + to_json(self._careful_writer.tree(value))
         except Refused as refusal:
             raise EncodeError(_explained(refusal)) from None
         except RecursionError as error:
@@ -231,18 +236,18 @@ def _plain_fields(message: Any) -> list[Any] | None:
     following, on_error, expires, resolved, timeout, chord, backoff = others
     if following is not None or on_error is not None or chord is not None:
         return None
-    if type(args) is not tuple or type(kwargs) is not dict or type(id_) is not str or type(task) is not str:
+    if not (type(args) is tuple and type(kwargs) is dict and type(id_) is type(task) is str):
         return None
-    numbers = retries, delay, priority, backoff, expires, timeout
-    if not PLAIN.issuperset(map(type, (*numbers, *args, *kwargs.values()))):
+    if not PLAIN.issuperset(map(type, (*args, retries, delay, priority, backoff))):
         return None
-    if kwargs and not _STRING.issuperset(map(type, kwargs)):
+    if kwargs and not (_STRING.issuperset(map(type, kwargs)) and PLAIN.issuperset(map(type, kwargs.values()))):
         return None
+    fields = [id_, task, args, kwargs, retries, delay, priority, backoff]
     if eta is resolved is expires is timeout is None:
-        return [id_, task, args, kwargs, retries, delay, priority, backoff]
-    if not (_is_naive(eta) and _is_naive(resolved)):
+        return fields
+    if not (_is_naive(eta) and _is_naive(resolved) and PLAIN.issuperset((type(expires), type(timeout)))):
         return None
-    return [id_, task, args, kwargs, *numbers, eta and eta.isoformat(), resolved and resolved.isoformat()]
+    return [*fields, expires, timeout, eta and eta.isoformat(), resolved and resolved.isoformat()]
 
 
 def _is_naive(moment: Any) -> bool:
@@ -250,20 +255,21 @@ def _is_naive(moment: Any) -> bool:
 
 
 def _read_plain_message(text: str) -> Any:
-    fields, end = _decode_plain(text)
+    fields, end = _scan(text, 0)
     if end != len(text) or type(fields) is not list:
         raise ValueError("not the fields of one message")
     id_, task, args, kwargs, retries, delay, priority, backoff, *times = fields
     if not (type(id_) is type(task) is str and type(args) is list and type(kwargs) is dict):
         raise ValueError("a message with parts of wrong types")
     expires, timeout, eta, resolved = times or (None, None, None, None)
-    eta, resolved = eta and dt.datetime.fromisoformat(eta), resolved and dt.datetime.fromisoformat(resolved)
-    call = id_, task, eta, retries, delay, priority, tuple(args), kwargs
-    return Message(*call, None, None, expires, resolved, timeout, None, backoff)
-
-
-def _json_bytes(tree: Any) -> bytes:
-    return to_json(tree).encode("utf-8", "surrogatepass")  # a lone surrogate is a character to Python
+    if eta is not None:
+        eta = dt.datetime.fromisoformat(eta)
+    if resolved is not None:
+        resolved = dt.datetime.fromisoformat(resolved)
+    return _message(
+        (id_, task, eta, retries, delay, priority, tuple(args), kwargs, None, None, expires, resolved, timeout, None,
+         backoff, *_LATER)
+    )  # fmt: skip
 
 
 # --- what errors say ---

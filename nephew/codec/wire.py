@@ -50,18 +50,19 @@ _PATHS: dict[str, type[pathlib.PurePath]] = {
 }
 
 
-def _make_to_json() -> Callable[[Any], str]:
+def _make_to_json() -> Callable[[Any], bytes]:
     # JSONEncoder.encode() makes a new C encoder at every call, which costs more than the encoding.
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     try:
         encode = make(None, None, json.encoder.encode_basestring, None, ":", ",", False, False, True)
     except TypeError:  # an interpreter without it, or with other parameters
-        return json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
-    return lambda tree: "".join(encode(tree, 0))
+        slow = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+        return lambda tree: slow(tree).encode("utf-8", "surrogatepass")
+    return lambda tree: "".join(encode(tree, 0)).encode("utf-8", "surrogatepass")
 
 
-#: The JSON text of a tree. Characters beyond ASCII stay themselves, so that lone surrogates come back alone.
-to_json: Callable[[Any], str] = _make_to_json()
+#: The JSON of a tree. Characters beyond ASCII stay themselves; so do lone surrogates, which are characters to Python.
+to_json: Callable[[Any], bytes] = _make_to_json()
 
 
 # --- writing ---

@@ -7,11 +7,11 @@ import sys
 from typing import Any
 
 import pytest
-from huey.exceptions import ResultTimeout, TaskException
+from huey.exceptions import CancelExecution, ResultTimeout, TaskException
 
 from nephew import Nephew, current_job
 from nephew.errors import NephewError
-from nephew.job import State
+from nephew.job import Progress, State
 from tests.contract.conftest import Work
 from tests.contract.crowd import at_once
 from tests.contract.jobs import fails
@@ -107,6 +107,21 @@ def test_progress_that_is_no_fraction_fails_the_job_saying_so(huey: Nephew, work
 
     with pytest.raises(TaskException, match=r"expected a progress from 0\.0 to 1\.0"):
         result.get()
+
+
+def test_a_job_that_is_not_run_has_no_progress_of_the_one_before(huey: Nephew, work: Work):
+    before = huey.task(name="before")(lambda: current_job().progress(0.5, "half"))()
+    kept_out = huey.task(name="kept_out")(lambda: None)()
+
+    @huey.pre_execute()
+    def refuse(task: Any) -> None:
+        if task.name == "kept_out":
+            raise CancelExecution
+
+    work(huey)
+
+    assert huey.job(before.id).progress == Progress(0.5, "half")
+    assert huey.job(kept_out.id).progress is None
 
 
 def test_a_failure_is_raised_where_the_result_is_asked_for(huey: Nephew, work: Work):

@@ -302,12 +302,12 @@ def test_due_jobs_are_moved_once_by_several_schedulers(backend: Backend):
 def test_a_watcher_sees_what_another_connection_writes(backend_url: str, name: str):
     mine, theirs = (open_backend(name, backend_url, None, None, "", Settings()) for _ in range(2))
     mine.migrate()
-    watcher = mine.doorbell() or mine.watcher()
+    watcher = mine.watcher()
     try:
         watcher.fileno()
         eventually(lambda: not watcher.changed())
 
-        theirs.enqueue([job()])
+        theirs.enqueue([job(eta=theirs.now() + 60)])
 
         eventually(watcher.changed)
     finally:

@@ -14,9 +14,11 @@ import pytest
 from huey.exceptions import ResultTimeout, TaskException
 
 from nephew import JobEnded, Nephew
+from nephew.backends.contract import Backend
+from nephew.backends.records import Ended
 from nephew.errors import NephewError
 from tests.contract.conftest import Work
-from tests.contract.jobs import fails
+from tests.contract.jobs import Hand, fails, jobs, succeeded
 from tests.eventually import eventually
 
 #: What a waiting thread is called.
@@ -214,3 +216,44 @@ def test_a_child_that_was_forked_while_others_wait_waits_by_itself(make_huey: Ca
 
     assert os.waitpid(child, 0)[1] == 0
     waiting.join()
+
+
+def test_an_end_that_comes_soon_is_told_at_once(backend: Backend):
+    hand = Hand(backend)
+    backend.enqueue(jobs("a", "b"))
+    ending, _ = hand.claim(2)
+
+    def end() -> Ended:
+        try:
+            return eventually(lambda: backend.ends_soon("a", 20) or False)
+        finally:
+            backend.leave()
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(end) for _ in range(2)]
+        hand.settle(succeeded(ending))
+        told = [each.result() for each in waiting]
+
+    assert set(told) <= {Ended(), Ended(b"result")}
+    assert backend.ends_soon("b", 0.001) is None
+
+
+def test_an_end_is_not_taken_for_that_of_the_next_run(backend: Backend):
+    hand = Hand(backend)
+    backend.enqueue(jobs("a"))
+    assert backend.ends_soon("a", 20) is None  # somebody expects it
+    hand.settle(succeeded(*hand.claim()))
+
+    backend.requeue("a")
+
+    assert backend.ends_soon("a", 20) is None
+
+
+def test_a_result_too_long_to_be_told_is_read(huey: Nephew, work: Work):
+    longest = huey.task(name="long")(lambda: "x" * 10_000)
+    result = longest()
+    huey.backend.ends_soon(result.id, 20)
+
+    work(huey)
+
+    assert result.get(blocking=True, timeout=20) == "x" * 10_000

@@ -15,7 +15,7 @@ import pytest
 
 from nephew import Nephew
 from nephew.backends.redis import RedisBackend, open_redis
-from nephew.backends.watcher import Watcher
+from nephew.errors import UnknownWorker
 from nephew.lane import Lane
 from nephew.settings import Settings
 from tests.contract import jobs
@@ -122,62 +122,106 @@ def test_who_waits_while_the_store_is_away_is_told_when_it_is_back(
     huey.close()
 
 
+class Idle:
+    """A worker that serves one queue, and waits for jobs of it."""
+
+    def __init__(self, backend: RedisBackend) -> None:
+        self.backend, self.number = backend, backend.register(jobs.record(queues="mail"))
+        self.bell = backend.doorbell()
+
+    def ask(self, claim: int, seconds: float = 20.0) -> int | None:
+        return self.bell.ask(self.number, claim, 1, ("mail",), seconds)
+
+    def brought(self) -> list[str] | None:
+        found = self.bell.jobs()
+        return None if found is None else [claimed.id for claimed in found]
+
+    def claimed(self, claim: int) -> list[str]:
+        return [claimed.id for claimed in self.backend.claim(self.number, claim, 1, ("mail",))]
+
+
 @pytest.fixture
-def mails(redis_url: str, name: str) -> Iterator[RedisBackend]:
-    """A worker that serves one queue."""
+def idle(redis_url: str, name: str) -> Iterator[Idle]:
     backend = open_redis(name, redis_url, Settings(queues=("mail",)))
-    worker = backend.register(jobs.record(queues="mail"))
-    yield backend
-    backend.retire(worker)
+    idle = Idle(backend)
+    yield idle
+    idle.bell.close()
+    backend.retire(idle.number)
     backend.close()
 
 
-def test_an_idle_worker_is_called_only_for_the_queues_that_it_serves(mails: RedisBackend):
-    bell = mails.doorbell()
-    assert bell.fileno() is not None
-
-    assert not hears(bell, lambda: mails.enqueue([jobs.job(queue="reports")]))
-    assert hears(bell, lambda: mails.enqueue([jobs.job(queue="mail")]))
-
-    bell.close()
+def is_readable(descriptor: int | None, within: float) -> bool:
+    assert descriptor is not None
+    return bool(select.select([descriptor], [], [], within)[0])
 
 
-def test_calls_that_nobody_answers_do_not_pile_up(mails: RedisBackend):
+def test_an_idle_worker_is_brought_only_jobs_of_the_queues_that_it_serves(idle: Idle):
+    asked = idle.ask(1)
+
+    idle.backend.enqueue([jobs.job(queue="reports")])
+    assert not is_readable(asked, 0.1)
+    idle.backend.enqueue([jobs.job("mail", queue="mail")])
+    assert is_readable(asked, 20)
+
+    assert idle.brought() == ["mail"]
+
+
+def test_an_idle_worker_that_is_brought_nothing_in_time_has_looked(idle: Idle):
+    asked = idle.ask(1, seconds=0.05)
+
+    assert is_readable(asked, 20)
+
+    assert idle.brought() == []
+    assert idle.ask(2) is not None
+
+
+def test_a_worker_that_does_not_read_what_it_was_brought_is_told_of_it_by_the_same_claim(idle: Idle):
+    idle.ask(1)
+    idle.backend.enqueue(jobs.jobs("mail", "another", queue="mail"))
+    assert eventually(lambda: idle.backend.held(idle.number))
+
+    idle.bell.close()
+
+    assert idle.claimed(1) == idle.claimed(1) == ["mail"]
+    assert idle.claimed(2) == ["another"]
+
+
+def test_a_worker_that_waits_no_longer_takes_what_there_is_itself(idle: Idle):
+    idle.ask(1)
+    assert idle.brought() is None
+    idle.backend.enqueue([jobs.job("mail", queue="mail")])
+
+    assert idle.claimed(1) == ["mail"]
+    assert [job_id for _, job_id, _ in idle.backend.held(idle.number)] == ["mail"]
+
+
+def test_an_idle_worker_that_was_taken_for_dead_is_told_so_by_its_next_claim(idle: Idle):
+    asked = idle.ask(1)
+    idle.backend.retire(idle.number)
+    idle.backend.enqueue([jobs.job("mail", queue="mail")])
+    assert is_readable(asked, 20)
+
+    assert idle.brought() is None
+    with pytest.raises(UnknownWorker):
+        idle.claimed(1)
+
+
+def test_calls_that_nobody_answers_do_not_pile_up(idle: Idle):
     for number in range(3):  # each comes into an empty queue
-        mails.enqueue([jobs.job(f"alone-{number}", queue="mail")])
-        mails.delete_jobs([f"alone-{number}"])
-        mails.enqueue(jobs.jobs(f"{number}-a", f"{number}-b", queue="mail"))
-        mails.delete_jobs([f"{number}-a", f"{number}-b"])
+        idle.backend.enqueue([jobs.job(f"alone-{number}", queue="mail")])
+        idle.backend.delete_jobs([f"alone-{number}"])
+        idle.backend.enqueue(jobs.jobs(f"{number}-a", f"{number}-b", queue="mail"))
+        idle.backend.delete_jobs([f"{number}-a", f"{number}-b"])
 
-    assert [mails.call("LLEN", mails.key(*words)) for words in (("bell",), ("bell", "mail"))] == [1, 1]
-
-
-def test_a_call_that_comes_for_a_busy_worker_is_known_to_be_unanswered(mails: RedisBackend):
-    bell = mails.doorbell()
-    mails.enqueue([jobs.job(queue="mail")])
-    select.select([bell.fileno()], [], [], 20)
-
-    assert bell.hang_up()
-    bell.fileno()
-    assert not bell.hang_up()
+    assert [idle.backend.call("LLEN", idle.backend.key(*words)) for words in (("bell",), ("bell", "mail"))] == [1, 1]
 
 
-def test_a_worker_whose_bell_is_cut_off_looks_by_itself_until_it_is_back(mails: RedisBackend):
-    bell = mails.doorbell()
-    bell.fileno()
+def test_a_worker_whose_bell_is_cut_off_looks_by_itself_until_it_is_back(idle: Idle):
+    asked = idle.ask(1)
 
-    mails.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    idle.backend.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
-    assert eventually(bell.changed)
-    assert bell.fileno() is None
-    assert eventually(lambda: bell.fileno() is not None)
-    bell.close()
-
-
-def hears(watcher: Watcher, act: Callable[[], object]) -> bool:
-    act()
-    until = time.monotonic() + 0.1
-    while time.monotonic() < until:
-        if watcher.changed():
-            return True
-    return False
+    assert is_readable(asked, 20)
+    assert idle.brought() is None
+    assert idle.ask(1) is None
+    assert eventually(lambda: idle.ask(1) is not None)

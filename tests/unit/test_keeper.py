@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nephew import Nephew
-from nephew.keeper import Keeper
+from nephew.keeper import LINGER, Keeper
 from nephew.lane import Lane
 from nephew.presence import Presence
 from tests.eventually import eventually
@@ -62,6 +62,50 @@ def test_a_job_that_begins_long_after_its_claim_is_shown_as_running(huey: Nephew
     assert states[-1] == "running"
 
 
+class Noting(Keeper):
+    """Notes when it looks, and finds nothing to keep."""
+
+    def __init__(self, huey: Nephew) -> None:
+        super().__init__(huey.worker)
+        self.looks: list[float] = []
+
+    def keep(self, now: float) -> float | None:
+        self.looks.append(now)
+        return None
+
+
+def test_the_keeper_is_parked_some_time_after_the_last_job(huey: Nephew):
+    keeper = Noting(huey)
+    keeper.start()
+
+    eventually(lambda: keeper._parked)
+    keeper.wake()
+    woken = time.monotonic()
+    eventually(lambda: keeper.looks[-1] > woken)
+    eventually(lambda: keeper._parked)
+    parked = time.monotonic()
+    keeper.stop()
+
+    assert parked - woken >= LINGER
+
+
+def test_a_look_that_is_wanted_soon_is_not_put_off(huey: Nephew):
+    keeper = Noting(huey)
+    keeper.start()
+    eventually(lambda: keeper._parked)
+
+    for within in (60, 0.01, 0):
+        wanted = time.monotonic()
+        keeper.look(within)
+        if within < 60:
+            eventually(lambda after=wanted: keeper.looks[-1] > after)
+        else:
+            eventually(lambda after=wanted: keeper._next_look > after + 50)
+    keeper.stop()
+
+    assert not keeper._parked
+
+
 class Broken:
     """The lifeline of a consumer that is gone."""
 
@@ -72,11 +116,25 @@ class Broken:
 class Stuck:
     """A lane that waits for the store for ever."""
 
+    running = "a job"
+
     def __init__(self, free: threading.Event) -> None:
         self._free = free
 
     def give_back(self) -> None:
         self._free.wait(10)
+
+
+class Idle:
+    """A lane without a job, whose own thread ends it: another thread might sign the worker on again by a claim."""
+
+    running = None
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def give_back(self) -> None:
+        self.asked = True
 
 
 def test_a_worker_without_a_consumer_ends_though_the_store_keeps_it_waiting(
@@ -87,7 +145,8 @@ def test_a_worker_without_a_consumer_ends_though_the_store_keeps_it_waiting(
     monkeypatch.setattr(os, "_exit", lambda code: ended.set())
     monkeypatch.setattr("nephew.keeper.LAST_WORD", 0.1)
     keeper = Keeper(huey.worker, Broken())
-    huey.worker.lanes.append(Stuck(free))
+    idle = Idle()
+    huey.worker.lanes += [idle, Stuck(free)]
 
     outlive = threading.Thread(target=keeper._outlive)
     outlive.start()
@@ -98,6 +157,7 @@ def test_a_worker_without_a_consumer_ends_though_the_store_keeps_it_waiting(
 
     assert in_time
     assert keeper.orphaned
+    assert not idle.asked
     huey.backend.close()
 
 

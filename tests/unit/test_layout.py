@@ -14,7 +14,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-VALUES = {"clock", "codec", "death", "errors", "failpoints", "job", "options", "settings", "shield", "version"}
+VALUES = {
+    "clock",
+    "codec",
+    "death",
+    "errors",
+    "failpoints",
+    "job",
+    "options",
+    "settings",
+    "shield",
+    "tuples",
+    "version",
+}
 BACKENDS = {"redis", "sql"}
 FACES = {"cli", "laravel", "testing", "web"}
 

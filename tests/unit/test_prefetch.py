@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nephew.prefetch import SHORT, Prefetch
+from nephew.prefetch import MOST_BYTES, SHORT, Prefetch
 
 
 def sizes(prefetch: Prefetch, count: int, *durations: tuple[str, float]) -> list[int]:
@@ -60,3 +60,41 @@ def test_the_mean_follows_a_task_that_became_short():
 
 def test_the_most_can_be_one():
     assert sizes(Prefetch(1, 0.02), 5, ("short", 0.0)) == [1] * 5
+
+
+def test_what_is_held_already_counts_into_the_time():
+    prefetch = Prefetch(128, 0.02)
+    sizes(prefetch, 9, ("short", 0.001))
+
+    assert prefetch.size() == 20
+    assert prefetch.size(beside=15) == 5
+    assert prefetch.size(beside=20) == 0
+    assert prefetch.size() == 20, "what there was room for says nothing about the next hand"
+
+
+def test_nothing_is_claimed_beside_what_may_be_long():
+    prefetch = Prefetch(128, 0.02)
+
+    assert prefetch.size(beside=1) == 0
+
+
+def test_a_short_job_that_had_to_wait_for_the_machine_once_changes_little():
+    prefetch = Prefetch(128, 0.02)
+    sizes(prefetch, 10, ("short", 0.00002))
+    for _ in range(127):
+        prefetch.note("short", 0.00002)
+    prefetch.note("short", 0.01)
+
+    assert prefetch.size() == 128
+
+
+def test_of_large_jobs_few_are_held():
+    prefetch = Prefetch(128, 0.02)
+    sizes(prefetch, 10, ("short", 0.00001))
+
+    prefetch.weigh([MOST_BYTES // 4] * 2)
+    few = prefetch.size(), prefetch.size(beside=4)
+    prefetch.weigh([100, 100])
+
+    assert few == (4, 0)
+    assert [prefetch.size() for _ in range(6)] == [8, 16, 32, 64, 128, 128]

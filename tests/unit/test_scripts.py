@@ -41,9 +41,8 @@ def functions(part: str) -> dict[str, str]:
 
 def parts_of(name: str) -> list[str]:
     """The parts of the library that are put in front of a script."""
-    used = re.match(r"--! uses (.*)", SOURCES[name])
     alone = SOURCES[name].startswith("--! alone")
-    return [] if alone else ["base", *(used[1].split(", ") if used else ())]
+    return [] if alone else ["base", *scripts.used_by(SOURCES[name])]
 
 
 def reached(name: str, start: str | None = None) -> Iterator[tuple[str, str]]:

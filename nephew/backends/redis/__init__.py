@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from nephew.backends import hosts
-from nephew.backends.contract import Backend
+from nephew.backends.contract import SOON, Backend
+from nephew.backends.records import Ended
 from nephew.backends.redis.archive import Archiving
+from nephew.backends.redis.doorbell import ClaimingDoorbell
 from nephew.backends.redis.events import Events
 from nephew.backends.redis.locks import Locks
 from nephew.backends.redis.pruning import Pruning
 from nephew.backends.redis.settlement import Settlement
 from nephew.backends.redis.transactions import Transactions
 from nephew.backends.redis.waiting import Waiting
-from nephew.backends.redis.wakeup import ChannelWatcher, ListDoorbell
+from nephew.backends.redis.wakeup import ChannelWatcher
 from nephew.backends.redis.workers import Workers
 from nephew.backends.watcher import Doorbell, Watcher
 from nephew.settings import Settings
+
+#: Seconds between two looks of a server at its clock.
+TICK = 0.1
 
 
 class RedisBackend(Transactions, Settlement, Workers, Waiting, Locks, Pruning, Archiving, Events, Backend):
@@ -30,13 +35,17 @@ class RedisBackend(Transactions, Settlement, Workers, Waiting, Locks, Pruning, A
         return ChannelWatcher(self.dedicated, self.key("wake"))
 
     def doorbell(self) -> Doorbell:
-        """What tells an idle worker of work; see the contract."""
+        """What brings an idle worker its work; see the contract."""
         keys = [self.key("bell", queue) for queue in self.queues] or [self.key("bell")]
-        return ListDoorbell(self.dedicated, keys)
+        return ClaimingDoorbell(self.dedicated, keys, self.waiting_claim, self.taken)
 
     def ends_watcher(self) -> Watcher:
         """What tells of ends and events; see the contract."""
         return ChannelWatcher(self.dedicated, self.key("ended"))
+
+    def ends_soon(self, job_id: str, within: float) -> Ended | None:
+        """How a job ends before it is worth a connection that listens; see the contract."""
+        return super().ends_soon(job_id, within) if within < TICK else self.told_of_end(job_id, SOON)
 
     def run_dir(self) -> str:
         """The folder of the workers' files; see the contract."""

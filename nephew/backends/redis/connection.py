@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import time
@@ -10,12 +11,12 @@ from contextlib import suppress
 from typing import Any
 
 from redis.connection import AbstractConnection
-from redis.exceptions import DataError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import DataError, RedisError, ResponseError
 
 from nephew.backends.records import Schema
 from nephew.backends.redis.health import dangers
 from nephew.backends.redis.pool import Pool
-from nephew.backends.redis.scripts import script
+from nephew.backends.redis.steps import Command, Evaluation, Step, Value
 from nephew.backends.redis.trouble import Lost, Outage, explained, is_away, is_hopeless, is_late, is_of_a_cluster
 from nephew.backends.redis.urls import place_of
 from nephew.errors import BackendError, ConfigError, NephewError, Refused, SchemaError, Unanswered
@@ -37,9 +38,8 @@ MEASUREMENTS, PROMPT = 3, 0.01
 CLOCK_SECONDS = 60.0
 HOUR = 3600.0
 
-Value = bytes | str | int | float
-#: Sends a step on a connection and reads its reply; told whether it may have been done before.
-Step = Callable[[AbstractConnection, bool], Any]
+#: What may go wrong with a step on its way.
+_ERRORS = (RedisError, UnicodeError, OverflowError)
 
 
 class Connected:
@@ -81,18 +81,27 @@ class Connected:
         :param repeat: see `call`.
         :raises BackendError: when the server cannot be reached, or refuses it.
         """
-        found = script(name)
-
-        def step(connection: AbstractConnection, again: bool) -> Any:
-            deadline = self._time() + self._patience
-            given = ("1" if again else "", *values, deadline) if tells else (*values, deadline)
-            try:
-                return _ask(connection, "EVALSHA", found.sha, 1, self.tag, *given)
-            except NoScriptError:
-                return _ask(connection, "EVAL", found.source, 1, self.tag, *given)
-
         self._ensure_ready()
-        return self._done(step, f"the script {name}", repeat)
+        return self._done(self.evaluation(name, *values, tells=tells), repeat)
+
+    def run_ahead(self, name: str, *values: Value) -> Callable[[], Any]:
+        """Send a script and do not wait: what is returned waits for its reply, once, on any thread.
+
+        :raises BackendError: when the server refuses it; so does what is returned, also when it cannot be reached.
+        """
+        self._ensure_ready()
+        step = self.evaluation(name, *values)
+        try:
+            return functools.partial(self._answer, self._sent(step), step)
+        except Lost as lost:
+            return functools.partial(self._repeated, step, lost)
+
+    def evaluation(self, name: str, *values: Value, tells: bool = False, within: float = 0.0) -> Evaluation:
+        """A script as a step; see `run`.
+
+        :param within: seconds for which the server may leave it, beyond those that every step may take.
+        """
+        return Evaluation(name, self.tag, values, tells, lambda: self._time() + self._patience + within)
 
     def call(self, *command: Value, repeat: bool = True) -> Any:
         """The reply to a command; keys in it by `key`.
@@ -116,58 +125,94 @@ class Connected:
             raise (self._outage.error(error) if is_away(error) else self._final(error, "connecting")) from error
 
     def _called(self, *command: Value, repeat: bool = True) -> Any:
-        return self._done(lambda connection, _: _ask(connection, *command), " ".join(map(str, command[:2])), repeat)
+        return self._done(Command(command), repeat)
 
-    def _done(self, step: Step, title: str, repeat: bool = True) -> Any:
+    def _done(self, step: Step, repeat: bool = True) -> Any:
         """The reply to a step, which is repeated on new connections while the server is away."""
         try:
-            reply = self._tried(step, title, again=False, sound=not repeat)
+            reply = self._tried(step, again=False, sound=not repeat)
         except Lost as lost:
-            reply = self._repeated(step, title, lost, repeat)
+            return self._repeated(step, lost, repeat)
         if self._outage.lasts:
             self._outage.end()
         return reply
 
-    def _repeated(self, step: Step, title: str, lost: Lost, repeat: bool) -> Any:
+    def _answer(self, connection: AbstractConnection, step: Step) -> Any:
+        """The reply to a step that was sent."""
+        try:
+            reply = self._received(connection, step)
+        except Lost as lost:
+            return self._repeated(step, lost)
+        if self._outage.lasts:
+            self._outage.end()
+        return reply
+
+    def _repeated(self, step: Step, lost: Lost, repeat: bool = True) -> Any:
         begun, again = time.monotonic(), False
         if not self._outage.lasts:
             log.info("The connection to %s was lost (%s); connecting again.", self.description, lost)
         for pause in PAUSES:
             if lost.done and not repeat:
-                raise Unanswered(f"{self.description} was lost ({lost}); it is not known whether {title} was done")
+                raise Unanswered(f"{self.description} was lost ({lost}); it is not known whether {step.title} was done")
             again = again or lost.done
             time.sleep(pause * random.uniform(0.8, 1.2))  # not all threads at once
             if is_late(lost.error):
                 self._asked_at = None  # the server's clock was set
             try:
-                return self._tried(step, title, again, sound=False)
+                reply = self._tried(step, again, sound=False)
             except Lost as error:
                 lost = error
                 self._outage.begin(lost.error)
+            else:
+                self._outage.end()
+                return reply
             if time.monotonic() - begun > PATIENCE:
                 break
         raise self._outage.error(lost.error) from lost.error
 
-    def _tried(self, step: Step, title: str, again: bool, sound: bool) -> Any:
+    def _tried(self, step: Step, again: bool, sound: bool) -> Any:
+        with my_shield():
+            return self._received(self._sent(step, again, sound), step)
+
+    def _sent(self, step: Step, again: bool = False, sound: bool = False) -> AbstractConnection:
+        """The connection that a step was sent on."""
         sent = False
         try:
             with my_shield():
                 connection = self._pool.take(sound)
                 sent = True
-                return self._exchanged(connection, step, again)
-        except (RedisError, UnicodeError, OverflowError) as error:
-            if not is_away(error):
-                raise self._final(error, title) from error
-            if is_of_a_cluster(error) and not self._pool.finds:
-                raise ConfigError(
-                    f"expected redis+cluster:// in the URL: {self.description} is of a cluster"
-                ) from error
-            self._pool.drop()
-            raise Lost(error, done=sent and not isinstance(error, ResponseError)) from error
+                self._send(connection, step, again)
+                return connection
+        except _ERRORS as error:
+            raise self._judged(error, step, sent) from error
 
-    def _exchanged(self, connection: AbstractConnection, step: Step, again: bool) -> Any:
+    def _received(self, connection: AbstractConnection, step: Step) -> Any:
+        """The reply to a step that was sent on a connection."""
         try:
-            reply = step(connection, again)
+            with my_shield():
+                return self._receive(connection, step)
+        except _ERRORS as error:
+            raise self._judged(error, step, sent=True) from error
+
+    def _judged(self, error: Exception, step: Step, sent: bool) -> Exception:
+        """What is raised for an error: a `Lost`, where it helps to repeat the step."""
+        if not is_away(error):
+            return self._final(error, step.title)
+        if is_of_a_cluster(error) and not self._pool.finds:
+            return ConfigError(f"expected redis+cluster:// in the URL: {self.description} is of a cluster")
+        self._pool.drop()
+        return Lost(error, done=sent and not isinstance(error, ResponseError))
+
+    def _send(self, connection: AbstractConnection, step: Step, again: bool) -> None:
+        try:
+            step.send(connection, again)
+        except BaseException:
+            connection.disconnect()  # a part of it may be on the way
+            raise
+
+    def _receive(self, connection: AbstractConnection, step: Step) -> Any:
+        try:
+            reply = step.read(connection)
         except ResponseError:
             self._pool.give_back(connection)
             raise
@@ -191,11 +236,14 @@ class Connected:
         return self._time()
 
     def _time(self) -> float:
-        if self._asked_at is None:
+        moment, asked_at = time.monotonic(), self._asked_at
+        if asked_at is None:
             self.measure_clock()
-        elif time.monotonic() - self._asked_at > CLOCK_SECONDS:
+        elif moment - asked_at > CLOCK_SECONDS:
             with suppress(BackendError):  # while the server is away, the last measurement will do
                 self.measure_clock()
+        else:
+            return moment + self._ahead
         return time.monotonic() + self._ahead
 
     def measure_clock(self) -> None:
@@ -259,11 +307,6 @@ class Connected:
     def forget_connections(self) -> None:
         """In a fork's child; see the contract."""
         self._pool.forget()
-
-
-def _ask(connection: AbstractConnection, *command: Value) -> Any:
-    connection.send_command(*command)
-    return connection.read_response()
 
 
 def _longest(*kept: Keep) -> float | str:

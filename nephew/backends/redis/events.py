@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from nephew.backends.events import EventBatch, EventRow
+from nephew.backends.records import Ended
+from nephew.backends.redis import packing
 from nephew.backends.redis.results import Results
 from nephew.errors import BackendError, NephewError
 
@@ -21,6 +23,17 @@ class Events(Results):
         """Which of these jobs have ended; see the contract."""
         told = self.run("awaited", TOLD_SECONDS, TOLD_SECONDS if follows else "", *ids)
         return {job_id.decode() for job_id in told}
+
+    def told_of_end(self, job_id: str, seconds: float) -> Ended | None:
+        """How a job has ended, or does within so many seconds. The word comes as a token, for all who wait.
+
+        The server looks at its clock ten times a second: it may be so much later that it gives up.
+        """
+        kept = self.run("expect", job_id, TOLD_SECONDS)
+        if kept is None:
+            told = self.key("told", job_id)
+            kept = self.call("BLMOVE", told, told, "LEFT", "LEFT", seconds)
+        return None if kept is None else Ended(packing.ending(kept)[1] if kept else None)
 
     def latest_event(self) -> str:
         """The id of the latest event; see the contract."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from nephew.backends.records import Claimed, LogLines, Never, NewJob, Outcome, Row
@@ -27,9 +30,13 @@ def body(head: tuple[Any, ...], payload: bytes) -> bytes:
 
     :raises Refused: when they cannot be stored.
     """
+    return _written(head) + b"\n" + _bytes(payload)
+
+
+def _bytes(payload: bytes) -> bytes:
     if not isinstance(payload, bytes):
         raise Refused(f"expected the payload of a job to be bytes, got {payload!r}; nothing was stored")
-    return _written(head) + b"\n" + payload
+    return payload
 
 
 @functools.lru_cache(maxsize=128)
@@ -63,8 +70,17 @@ def is_plain(job: NewJob) -> bool:
 
 
 def plain(job: NewJob) -> tuple[Any, ...]:
-    """The values of a plain job, as `lua/enqueue_plain.lua` reads them."""
+    """The values of a plain job, as `lua/enqueue_one.lua` reads them."""
     return job.id, job.queue, -job.priority, body(_head(job), job.payload)
+
+
+def plain_runs(jobs: Sequence[NewJob]) -> Iterator[Any]:
+    """The values of plain jobs, as `lua/enqueue_plain.lua` reads them."""
+    for head, run in groupby(jobs, _head):
+        told = [value for job in run for value in (job.id, _bytes(job.payload))]
+        _, queue, priority, *_ = head
+        yield from (queue, -priority, _written(head), len(told) // 2)
+        yield from told
 
 
 def _head(job: NewJob) -> tuple[Any, ...]:
@@ -83,30 +99,40 @@ def _kin(parent: str | None, relation: str | None) -> str:
     return "" if parent is None or relation == "schedule" else parent
 
 
-def claimed(id: bytes, record: bytes, marks: bytes, stop: bytes, claim: int) -> Claimed:
+def claimed(id: bytes, record: bytes, claim: int, marks: bytes = b"", stop: bytes = b"") -> Claimed:
     """A claimed job; one whose record is none has its bytes as the payload, of no task, and will be parked."""
     try:
         first, head, payload = record.split(b"\n", 2)
         place = int(first.partition(b" ")[0])
-        values = json.loads(head)
-        task, queue, priority, *more = values
-        if more or marks or stop:
-            return _rare(place, id.decode(), values, payload, marks, stop, claim)
+        task, queue, priority, chord, expires_at, tags = _standing(head)
+        job = Claimed._make((place, id.decode(), task, queue, payload, priority, 0, 0, False, claim, chord, expires_at,
+                             tags, None, False, (), NOTHING))  # fmt: skip
+        return _marked(job, marks, stop) if marks or stop else job
     except (ValueError, TypeError):
         return Claimed(0, id.decode(errors="replace"), "", "default", record, 0.0, 0, 0, False, claim, None)
-    return Claimed(place, id.decode(), task, queue, payload, priority, 0, 0, False, claim, None, None, None, None,
-                   False, (), NOTHING)  # fmt: skip
 
 
-def _rare(place: int, id: str, values: list[Any], payload: bytes, marks: bytes, stop: bytes, claim: int) -> Claimed:
+@functools.lru_cache(maxsize=128)
+def _standing(head: bytes) -> tuple[Any, ...]:
+    """What of a head concerns a worker; those of most jobs of a task are the same."""
+    values = json.loads(head)
     task, queue, priority, _, _, chord, expires_at, _, _, _, tags, _ = values + [None] * (len(HEAD) - len(values))
+    return task, queue, priority, chord, expires_at, tags
+
+
+def _marked(job: Claimed, marks: bytes, stop: bytes) -> Claimed:
+    """A claimed job with what has changed since it was stored."""
     changed = _changed(marks)
-    return Claimed(
-        place, id, task, changed.get("queue", queue), payload, float(changed.get("priority", priority)),
-        int(changed.get("attempts", 0)), int(changed.get("crashes", 0)), bool(changed.get("alone")), claim,
-        None if changed.get("chord") is False else chord, expiry(changed, expires_at), tags,
-        stop.decode() or None, False, (), NOTHING,
-    )  # fmt: skip
+    return job._replace(
+        queue=changed.get("queue", job.queue),
+        priority=float(changed.get("priority", job.priority)),
+        attempts=int(changed.get("attempts", 0)),
+        crashes=int(changed.get("crashes", 0)),
+        alone=bool(changed.get("alone")),
+        chord=None if changed.get("chord") is False else job.chord,
+        expires_at=expiry(changed, job.expires_at),
+        cancelling=stop.decode() or None,
+    )
 
 
 def _changed(marks: bytes | None) -> dict[str, Any]:
@@ -122,6 +148,52 @@ def expiry(marks: dict[str, Any], stored: float | None) -> float | None:
     """When a job expires: as it was changed, else as it was stored."""
     changed = marks.get("expires_at")
     return stored if changed is None else float(changed)
+
+
+def are_plain(outcomes: Sequence[Outcome]) -> bool:
+    """Whether all of them are successes that bring nothing but a result, with ids that JSON has as they are."""
+    ids = {outcome.id for outcome in outcomes}
+    text = "".join(ids)
+    return 0 < len(ids) == len(outcomes) and len(_dump(text)) == len(text) + 2 and all(map(_is_plain_end, outcomes))
+
+
+def _is_plain_end(outcome: Outcome) -> bool:
+    return (
+        outcome.state is State.SUCCEEDED
+        and outcome.counted
+        and outcome.started_at is not None
+        and outcome.payload is None
+        and not outcome.follow_ups
+        and not outcome.never
+        and outcome.chord_mark is None
+        and outcome.chord_done is None
+        and outcome.attempt is None
+        and outcome.error is None
+        and outcome.reason is None
+        and outcome.fingerprint is None
+        and outcome.progress is None
+        and outcome.log is None
+        and outcome.forget == (f"r:{outcome.id}",)
+    )
+
+
+def plain_ends(worker: int, outcomes: Sequence[Outcome], now: float) -> Iterator[Any]:
+    """Plain ends in runs of the same claim, task and place, as `lua/settle_plain.lua` reads them."""
+    for (claim, task, label), run in groupby(outcomes, attrgetter("claim", "task", "worker")):
+        where = "" if label is None else f'"worker":{_encoded(label).decode()},'
+        by = f'{where}"by":[{worker},{claim}]}}'
+        told = [value for outcome in run for value in (outcome.id, outcome.seq, _plain_end(outcome, now, by))]
+        yield from (claim, happened("", task, State.SUCCEEDED, label, None).removeprefix('["'), len(told) // 3)
+        yield from told
+
+
+def _plain_end(outcome: Outcome, now: float, by: str) -> bytes:
+    """The same as `end`; `by`: what is the same in the ends of a run."""
+    told = (
+        f'{{"place":{outcome.seq},"state":"succeeded","counted":true,"started_at":{outcome.started_at!r},'
+        f'"finished_at":{outcome.finished_at or now!r},{by}'
+    ).encode()
+    return told if outcome.result is None else told + b"\n" + outcome.result
 
 
 def end(worker: int, outcome: Outcome, now: float) -> bytes:

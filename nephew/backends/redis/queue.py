@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nephew.backends.records import Claimed, Enqueued, NewJob
 from nephew.backends.redis import packing
 from nephew.backends.redis.results import Results
+from nephew.backends.redis.steps import Evaluation
 from nephew.errors import Refused, UnknownWorker
 
 log = logging.getLogger("huey.nephew.redis")
@@ -30,8 +30,10 @@ class Queue(Results):
                 f"expected at most {MOST:,} jobs in one step on Redis, got {len(jobs):,}; enqueue them in parts"
             )
         if all(map(packing.is_plain, jobs)):
-            script = "enqueue_one" if len(jobs) == 1 else "enqueue_plain"
-            reply = self.run(script, *chain.from_iterable(map(packing.plain, jobs)), tells=True)
+            if len(jobs) == 1:
+                reply = self.run("enqueue_one", *packing.plain(jobs[0]), tells=True)
+            else:
+                reply = self.run("enqueue_plain", *packing.plain_runs(jobs), tells=True)
             if reply == STORED:
                 return [Enqueued(job.id, False) for job in jobs]
             return self._enqueue(jobs, again=reply == REPEATED)
@@ -46,32 +48,51 @@ class Queue(Results):
         self, worker: int, claim: int, limit: int, queues: Sequence[str] = (), ids: Sequence[str] = ()
     ) -> list[Claimed]:
         """Take waiting jobs; see the contract."""
-        reply = self.run("claim", worker, claim, limit, len(queues), *queues, *ids)
+        if ids:
+            return self.taken(worker, claim, self.run("claim_named", worker, claim, *ids))
+        return self.claim_ahead(worker, claim, limit, queues)()
+
+    def claim_ahead(
+        self, worker: int, claim: int, limit: int, queues: Sequence[str] = ()
+    ) -> Callable[[], list[Claimed]]:
+        """Send a claim and do not wait; see the contract."""
+        answer = self.run_ahead("claim", worker, claim, limit, *queues)
+        return lambda: self.taken(worker, claim, answer())
+
+    def waiting_claim(self, worker: int, claim: int, limit: int, queues: Sequence[str], seconds: float) -> Evaluation:
+        """A claim that the server may do as late as in so many seconds."""
+        return self.evaluation("claim", worker, claim, limit, *queues, within=seconds)
+
+    def taken(self, worker: int, claim: int, reply: Sequence[Any] | None) -> list[Claimed]:
+        """The jobs that a claim took, by the reply to it."""
         if reply is None:
             raise UnknownWorker(f"worker {worker} is not registered; it signs on anew")
         return self._claimed(reply, claim)
 
     def _claimed(self, reply: Sequence[Any], claim: int) -> list[Claimed]:
-        """The jobs that a script gave out, in its order, with all that a worker has to know of them."""
-        told = zip(reply[1::4], reply[2::4], reply[3::4], reply[4::4], strict=True)
-        jobs = [packing.claimed(id, record, marks, stop, claim) for id, record, marks, stop in told]
-        jobs.sort(key=lambda job: (-job.priority, job.seq))  # a repeated claim finds them in any order
-        if reply[0] > 1:
-            log.error("%d places in a queue had no job and were dropped; someone else wrote to it.", reply[0] // 2)
-        if reply[0] % 2:
+        """The jobs that a script gave out, in their order, with all that a worker has to know of them."""
+        revocations, ordered, dropped, more, *told = reply
+        jobs = [packing.claimed(id, record, claim) for id, record in zip(told[::2], told[1::2], strict=True)]
+        for index, marks, stop in zip(more[::3], more[1::3], more[2::3], strict=True):
+            jobs[index] = packing.claimed(told[2 * index], told[2 * index + 1], claim, marks, stop)
+        if not ordered:
+            jobs.sort(key=lambda job: (-job.priority, job.seq))
+        if dropped:
+            log.error("%d places in a queue had no job and were dropped; someone else wrote to it.", dropped)
+        if revocations and jobs:
             jobs = self._with_revocations(jobs)
         if any(job.chord is not None for job in jobs):
             jobs = [self._with_values(job) for job in jobs]
         return jobs
 
-    def _with_revocations(self, jobs: Iterable[Claimed]) -> list[Claimed]:
-        found = []
-        for job in jobs:
-            keys = (f"r:{job.id}", f"rt:{job.task}")
-            values = self.call("HMGET", self.key("revoked"), *keys)
-            revokes = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
-            found.append(job._replace(revokes=revokes))
-        return found
+    def _with_revocations(self, jobs: Sequence[Claimed]) -> list[Claimed]:
+        keys = [*{key: None for job in jobs for key in _revoking(job)}]
+        found = {
+            key: value
+            for key, value in zip(keys, self.call("HMGET", self.key("revoked"), *keys), strict=True)
+            if value is not None
+        }
+        return [job._replace(revokes={key: found[key] for key in _revoking(job) if key in found}) for job in jobs]
 
     def _with_values(self, job: Claimed) -> Claimed:
         if job.chord is None:
@@ -79,3 +100,8 @@ class Queue(Results):
         values = self.call("HGETALL", self.key("chord", job.chord))
         pairs = sorted(zip(map(int, values[::2]), values[1::2], strict=True))
         return job._replace(chord_values=tuple(value for _, value in pairs))
+
+
+def _revoking(job: Claimed) -> tuple[str, str]:
+    """The keys of what may have revoked a job: its own, and its task's."""
+    return f"r:{job.id}", f"rt:{job.task}"

@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
-#: How a script's first line names the files of `lua/lib` that it is built on, in order.
+#: How the first line of a script, or of a file of `lua/lib`, names those files of `lua/lib` that it is built on.
 _USES = "--! uses "
 #: The first line of one that is built on nothing.
 _ALONE = "--! alone"
@@ -25,14 +25,18 @@ class Script(NamedTuple):
 @functools.cache
 def script(name: str) -> Script:
     """The script of this name: `lua/<name>.lua` behind `lua/lib/base.lua` and what it says that it uses."""
-    body = _read(f"{name}.lua")
-    first = body.partition("\n")[0]
-    if first == _ALONE:
-        return Script(name, body, hashlib.sha1(body.encode()).hexdigest())
-    used = first.removeprefix(_USES).split(",") if first.startswith(_USES) else []
-    source = "\n".join([*(_read(f"lib/{each.strip()}.lua") for each in ("base", *used)), body])
+    body = _read(name)
+    used = [] if body.startswith(_ALONE) else ["base", *used_by(body)]
+    source = "\n".join([*(_read(f"lib/{each}") for each in used), body])
     return Script(name, source, hashlib.sha1(source.encode()).hexdigest())
 
 
-def _read(file: str) -> str:
-    return (_FOLDER / file).read_text()
+def used_by(body: str) -> list[str]:
+    """The files of `lua/lib` that a file uses, each behind those that it uses itself."""
+    first = body.partition("\n")[0]
+    direct = first.removeprefix(_USES).split(", ") if first.startswith(_USES) else []
+    return list(dict.fromkeys(each for name in direct for each in (*used_by(_read(f"lib/{name}")), name)))
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nephew.backends.records import ChordMark, Holder, Outcome, Settled
 from nephew.backends.redis import packing
 from nephew.backends.redis.queue import Queue
+from nephew.backends.redis.steps import Value
 from nephew.job import State
 
 
@@ -16,6 +17,17 @@ class Settlement(Queue):
 
     def settle(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
         """Apply outcomes; see the contract."""
+        return self.settle_ahead(worker, number, outcomes)()
+
+    def settle_ahead(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Callable[[], Settled]:
+        """Send outcomes and do not wait; see the contract."""
+        if not packing.are_plain(outcomes):
+            return self._settle_ahead(worker, number, outcomes)
+        values = packing.plain_ends(worker, outcomes, self.now())
+        answer = self.run_ahead("settle_plain", worker, number, *self._limits(), *values)
+        return lambda: _ALL_WELL if answer() else self._settle_ahead(worker, number, outcomes)()
+
+    def _settle_ahead(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Callable[[], Settled]:
         now = self.now()
         claims = [value for outcome in outcomes for value in _claim(worker, outcome, now)]
         more = [
@@ -24,16 +36,19 @@ class Settlement(Queue):
             for what, values in _also(outcome, now)
             for value in (index, what, len(values), *values)
         ]
-        kept = (self.keep_events, self.most, self.ttl, self.ttl_others)
-        reply = self.run("settle", worker, number, *kept, len(outcomes), *claims, *more)
-        return _settled(reply, outcomes)
+        answer = self.run_ahead("settle", worker, number, *self._limits(), len(outcomes), *claims, *more)
+        return lambda: _settled(answer(), outcomes)
+
+    def _limits(self) -> tuple[Value, ...]:
+        """How much is kept, and for how long."""
+        return self.keep_events, self.most, self.ttl, self.ttl_others
 
 
 def _settled(reply: Sequence[Any], outcomes: Sequence[Outcome]) -> Settled:
     known, lost, enqueued, stopped = reply
-    keys = [(outcome.seq, outcome.claim) for outcome in outcomes]
     if known and not lost and not enqueued and not stopped:
         return _ALL_WELL
+    keys = [(outcome.seq, outcome.claim) for outcome in outcomes]
     return Settled(
         {
             keys[index]: Holder(int(worker), int(claim)) if worker else None

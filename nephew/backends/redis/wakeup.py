@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from redis.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from nephew.backends.watcher import Doorbell, Watcher
+from nephew.backends.watcher import Watcher
 from nephew.errors import NephewError
 
 log = logging.getLogger("huey.nephew.wakeup")
@@ -90,61 +90,3 @@ class ChannelWatcher(Watcher):
             raise OSError(f"no answer for {SILENCE:g} s")
         self._connection.send_command("PING")
         self._heard_at, self._asked = time.monotonic(), True
-
-
-class ListDoorbell(Doorbell):
-    """Wakes one of all idle workers, by a blocking pop: as quick as a queue that is itself popped from.
-
-    The pop goes on while the worker looks at the queue in vain, and is given up when it has something to do.
-    """
-
-    interval = None
-
-    def __init__(self, connect: Callable[[], AbstractConnection], keys: Sequence[str]) -> None:
-        """:param keys: lists, each of which gets a token when there is work."""
-        self._connect, self._keys = connect, keys
-        self._connection: Any = None
-        self._popping, self._not_before = False, 0.0
-
-    def fileno(self) -> int | None:
-        if not self._popping and time.monotonic() >= self._not_before:
-            self._pop()
-        return int(self._connection._sock.fileno()) if self._popping else None
-
-    def changed(self) -> bool:
-        if not self._popping:
-            return False
-        try:
-            if not self._connection.can_read(timeout=0):
-                return False
-            self._connection.read_response()
-        except (RedisError, OSError) as error:
-            log.debug("Lost the connection that waits for work (%s); looking once a second until it is back.", error)
-            self._lose()
-        self._popping = False
-        return True
-
-    def hang_up(self) -> bool:
-        called = self.changed()
-        if self._popping:
-            self.close()
-        return called
-
-    def close(self) -> None:
-        connection, self._connection, self._popping = self._connection, None, False
-        if connection is not None:
-            connection.disconnect()
-
-    def _pop(self) -> None:
-        try:
-            if self._connection is None:
-                self._connection = self._connect()
-            self._connection.send_command("BLPOP", *self._keys, 0)
-            self._popping = True
-        except (NephewError, RedisError, OSError) as error:
-            log.debug("Cannot wait for work yet (%s); looking once a second.", error)
-            self._lose()
-
-    def _lose(self) -> None:
-        self.close()
-        self._not_before = time.monotonic() + RETRY_SECONDS

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from nephew.backends.records import Claimed, Died, LogLines, WorkerRecord
 from nephew.backends.redis import packing
-from nephew.backends.redis.connection import Value
 from nephew.backends.redis.queue import Queue
+from nephew.backends.redis.steps import Value
 from nephew.backends.texts import RETIRED
 
 log = logging.getLogger("huey.nephew.redis")

@@ -11,8 +11,8 @@ from typing import Any
 
 from nephew.backends.records import Filter, Record, Row
 from nephew.backends.sql.connection import Run
-from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.pruning import Pruning
+from nephew.backends.sql.rows import marks
 from nephew.backends.sql.urls import open_url
 from nephew.backends.texts import storable
 

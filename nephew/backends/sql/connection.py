@@ -31,6 +31,9 @@ CLOCK_SECONDS = 60.0
 #: A full disk makes SQLite undo a transaction by itself; what Peewee's rollback then fails with hides the reason.
 UNDONE = "no transaction is active"
 
+#: Of psycopg: how the server is to hand values over.
+BINARY = 1
+
 T = TypeVar("T")
 Run = Callable[..., Any]
 
@@ -121,6 +124,8 @@ class Connected:
         if self.database.is_closed():
             self.database.connect()
         cursor: Any = self.database.cursor()
+        if hasattr(cursor, "format"):  # psycopg 3, which is handed bytes as hexadecimal text otherwise
+            cursor.format = BINARY
         if many:
             cursor.executemany(self.dialect.sql(sql), params)
         else:

@@ -6,9 +6,8 @@ import os
 import sqlite3
 import threading
 import time
-import uuid
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -17,7 +16,8 @@ from urllib.parse import unquote
 from peewee import OperationalError, SqliteDatabase
 
 from nephew.backends import hosts
-from nephew.backends.sql.wakeup import NotificationWatcher, SilentWatcher, watch_file
+from nephew.backends.sql.rows import Columns, Rows, in_arrays, in_values
+from nephew.backends.sql.wakeup import NotificationWatcher, SilentWatcher, channel, watch_file
 from nephew.backends.watcher import Watcher
 from nephew.errors import BackendError, ConfigError
 
@@ -68,6 +68,10 @@ class Dialect:
     def contains(self, column: str) -> str:
         """The condition that a column holds a text, to the letter."""
         return f"instr({column}, ?) > 0"
+
+    def given(self, columns: Columns) -> Iterator[Rows]:
+        """Values for many rows of the table of jobs, in as few statements as there may be."""
+        return in_values(columns)
 
     def writing(self) -> AbstractContextManager[Any]:
         """Held while a write transaction of this process is open."""
@@ -319,6 +323,9 @@ class Postgres(Dialect):
     def contains(self, column: str) -> str:
         return f"strpos({column}, ?) > 0"
 
+    def given(self, columns: Columns) -> Iterator[Rows]:
+        return in_arrays(columns)
+
     def lock_migrations(self, run: Run) -> None:
         run("SELECT pg_advisory_xact_lock(7311873)")
 
@@ -387,14 +394,4 @@ class Postgres(Dialect):
         return NotificationWatcher(self.database._connect, channel(name, "_ended"), DEAF_SECONDS)
 
 
-def channel(name: str, what: str = "") -> str:
-    """A notification channel of an instance (PostgreSQL cuts names at 63 bytes)."""
-    return f"nephew_{uuid.uuid5(uuid.NAMESPACE_OID, name).hex}{what}"
-
-
-def marks(values: Iterable[Any]) -> str:
-    """Placeholders for a list of values: `?, ?, ?`."""
-    return ", ".join("?" for _ in values)
-
-
-__all__ = ["BackendError", "Dialect", "Postgres", "Sqlite", "channel", "marks"]
+__all__ = ["BackendError", "Dialect", "Postgres", "Sqlite"]

@@ -13,8 +13,9 @@ from typing import Any
 
 from nephew.backends.events import EventBatch, EventRow
 from nephew.backends.sql.connection import Run
-from nephew.backends.sql.dialects import Dialect, marks
+from nephew.backends.sql.dialects import Dialect
 from nephew.backends.sql.results import LIVE, Results
+from nephew.backends.sql.rows import marks
 from nephew.errors import NephewError
 
 #: Id, task, state, worker and error of a job that came into a state.
@@ -33,7 +34,12 @@ def tell(run: Run, dialect: Dialect, name: str, at: float, happened: Sequence[Ha
     if happened:
         insert = f"INSERT INTO nephew_event (name, txid, at, size, told) VALUES (?, {dialect.txid}, ?, ?, ?)"
         statement, more = dialect.telling_waiters(insert, name)
-        run(statement, (name, at, len(happened), _dump(happened)[1:-1], *more))
+        run(statement, (name, at, len(happened), as_told(happened), *more))
+
+
+def as_told(happened: Iterable[Happened]) -> str:
+    """Events as a row keeps them."""
+    return _dump(list(happened))[1:-1]
 
 
 class Events(Results):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from nephew.backends.records import EVERY, AttemptRow, Failures, Filter, LogLines, Row
 from nephew.backends.sql.connection import Connected, Run
-from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.rows import marks
 from nephew.backends.sql.tables import RARE
 
 RARE_STATES = frozenset(re.findall(r"'(\w+)'", RARE))

@@ -90,7 +90,7 @@ class Locks(Queue):
                 (self.name, schedule, due, job.id, self.now()),
             ).rowcount
             if new:
-                self._enqueue(run, [job], tell=True)
+                self._enqueue(run, [job])
             return bool(new)
 
         return self.write(step)

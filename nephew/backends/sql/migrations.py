@@ -36,8 +36,18 @@ def _make_room_for_events_and_the_archive(database: Database) -> None:
     database.execute_sql(tables.ARCHIVE_INDEX)
 
 
+def _lighten_the_index_of_rare_states(database: Database) -> None:
+    """Version 4: its condition, which is looked at for each job that is enqueued or ended."""
+    database.execute_sql("DROP INDEX nephew_job_rare")
+    database.execute_sql(tables.RARE_INDEX)
+
+
 #: By version, the step that brings older tables there. New ones are made at once as they are now (`tables.create`).
-STEPS: dict[int, Callable[[Database], None]] = {2: _complete_the_record, 3: _make_room_for_events_and_the_archive}
+STEPS: dict[int, Callable[[Database], None]] = {
+    2: _complete_the_record,
+    3: _make_room_for_events_and_the_archive,
+    4: _lighten_the_index_of_rare_states,
+}
 
 LATEST = max(STEPS)
 

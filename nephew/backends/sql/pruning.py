@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from nephew.backends.sql.connection import Run
-from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.history import RARE_STATES, History
+from nephew.backends.sql.rows import marks
 from nephew.backends.sql.tables import RARE
 
 #: Behind the last place.

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from nephew.backends.records import Claimed, Enqueued, NewJob
 from nephew.backends.sql.connection import Run
-from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.results import Results
-from nephew.errors import UnknownWorker
+from nephew.backends.sql.rows import marks
+from nephew.errors import Refused, UnknownWorker
+from nephew.tuples import maker
 
-INSERT = (
-    "INSERT INTO nephew_job"
-    " (name, id, task, queue, state, priority, eta, payload, unique_key, chord, expires_at, parent, relation,"
-    " member, tags, redacted, enqueued_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-)
-TAKEN = (
-    "seq, id, task, queue, payload, priority, attempts, crashes, alone, claim, chord, expires_at, tags, cancelling,"
-    " once,"
-    " EXISTS (SELECT 1 FROM nephew_data WHERE name = ? AND revocation)"
-)
-#: Asked by a claim of itself: a repeated one takes nothing more.
-HELD = "SELECT 1 FROM nephew_job WHERE worker = ? AND claim = ? AND finished_at IS NULL"
+#: Columns of a claimed job, as its record begins, and whether there are any revocations.
+FIELDS = Claimed._fields[: Claimed._fields.index("chord_values")]
+TAKEN = f"{', '.join(FIELDS)}, EXISTS (SELECT 1 FROM nephew_data WHERE name = ? AND revocation)"
 #: Most jobs have no revocation.
 NOTHING: dict[str, bytes] = {}
+#: What stands in the way of a job stays, and may stand for it.
+UNLESS_THERE = " ON CONFLICT DO NOTHING"
+#: Asked by a claim of itself: a repeated one takes nothing more.
+HELD = "SELECT 1 FROM nephew_job WHERE worker = ? AND claim = ? AND finished_at IS NULL"
+
+_claimed, _enqueued = maker(Claimed), maker(Enqueued)
+_SEQ, _PRIORITY, _PAYLOAD = (itemgetter(FIELDS.index(field)) for field in ("seq", "priority", "payload"))
+_CHORD = itemgetter(FIELDS.index("chord"))
+
+#: Stores jobs inside a transaction.
+Step = Callable[[Run, Sequence[NewJob]], list[Enqueued]]
 
 
 class Queue(Results):
@@ -35,12 +40,26 @@ class Queue(Results):
         """Store jobs; see the contract."""
         if len(jobs) == 1:
             return [self._enqueue_one(jobs[0])]
-        return self.write(lambda run: self._enqueue(run, jobs, tell=True), lambda run: self._enqueue_missing(run, jobs))
+        if not any(job.unique_key is not None for job in jobs):
+            with suppress(Refused):  # one of them may be there already
+                return self._enqueue_by(self._enqueue_new, jobs)
+        return self._enqueue_by(self._enqueue, jobs)
+
+    def _enqueue_by(self, step: Step, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        return self.write(lambda run: step(run, jobs), lambda run: self._enqueue_missing(run, jobs))
+
+    def _enqueue_new(self, run: Run, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        """Inside a transaction: store jobs whose ids are new, which PostgreSQL is spared from making sure of first.
+
+        :raises Refused: when one is not; then nothing is stored.
+        """
+        self._insert(run, jobs, "")
+        return [_enqueued((job.id, False)) for job in jobs]
 
     def _enqueue_missing(self, run: Run, jobs: Sequence[NewJob]) -> list[Enqueued]:
         """After a lost reply: what is there was stored by the first try, and may have ended since."""
         stored = {job.id for job in jobs if self._exists(run, job)}
-        rest = iter(self._enqueue(run, [job for job in jobs if job.id not in stored], tell=True))
+        rest = iter(self._enqueue(run, [job for job in jobs if job.id not in stored]))
         return [Enqueued(job.id, False) if job.id in stored else next(rest) for job in jobs]
 
     def _exists(self, run: Run, job: NewJob) -> bool:
@@ -48,30 +67,43 @@ class Queue(Results):
         return found.fetchone() is not None
 
     def _enqueue_one(self, job: NewJob) -> Enqueued:
-        insert, more = self.dialect.telling(f"{INSERT} RETURNING seq", self.name)
-        values = (*self._values(job, self.now()), *more)
+        written = {name: value for name, value in self._written(job, self.now()).items() if value is not None}
+        insert, more = self.dialect.telling(f"{_insert(tuple(written))} RETURNING seq", self.name)
+        values = (*written.values(), *more)
         if self.write_one(insert, values, unless=lambda: [1] if self._exists(self._run, job) else []):
             return Enqueued(job.id, False)
         return self.write(lambda run: self._conflicting(run, job))
 
-    def _enqueue(self, run: Run, jobs: Sequence[NewJob], tell: bool) -> list[Enqueued]:
+    def _enqueue(self, run: Run, jobs: Sequence[NewJob]) -> list[Enqueued]:
         """Inside a transaction: store jobs."""
-        now = self.now()
-        written = run(INSERT, [self._values(job, now) for job in jobs], many=True).rowcount if jobs else 0
-        if tell and jobs:
-            self.dialect.tell(run, self.name)
-        if written == len(jobs):
+        if self._insert(run, jobs, UNLESS_THERE) == len(jobs):
             return [Enqueued(job.id, False) for job in jobs]
         return [self._conflicting(run, job) for job in jobs]
 
-    def _values(self, job: NewJob, now: float) -> tuple[Any, ...]:
-        later = job.eta is not None and job.eta > now
-        state = "scheduled" if later else "queued"
-        return (
-            self.name, job.id, job.task, job.queue, state, job.priority, job.eta, job.payload,
-            job.unique_key, job.chord, job.expires_at, job.parent, job.relation, job.member, job.tags,
-            job.redacted, now,
-        )  # fmt: skip
+    def _insert(self, run: Run, jobs: Sequence[NewJob], unless: str) -> int:
+        """Store those that nothing stands in the way of; how many."""
+        if not jobs:
+            return 0
+        now, count = self.now(), len(jobs)
+        columns: dict[str, Sequence[Any]] = dict(zip(NewJob._fields, zip(*jobs, strict=True), strict=True))
+        states = [_state(eta, now) for eta in columns["eta"]]
+        columns |= {"name": [self.name] * count, "state": states, "enqueued_at": [now] * count}
+        used = {name: values for name, values in columns.items() if values.count(None) < count}
+        # INSERT comes first, since the driver counts the rows of no statement that begins with another word.
+        written: int = sum(
+            run(
+                f"INSERT INTO nephew_job ({rows.names}) WITH given ({rows.names}) AS ({rows.select})"
+                f" SELECT * FROM given WHERE TRUE{unless}",
+                rows.values,
+            ).rowcount
+            for rows in self.dialect.given(used)
+        )
+        self.dialect.tell(run, self.name)
+        return written
+
+    def _written(self, job: NewJob, now: float) -> dict[str, Any]:
+        """The columns of a new job."""
+        return {**job._asdict(), "name": self.name, "state": _state(job.eta, now), "enqueued_at": now}
 
     def _conflicting(self, run: Run, job: NewJob) -> Enqueued:
         """A job whose id or key is taken: an unfinished one stands for it, an ended one lives again."""
@@ -82,14 +114,14 @@ class Queue(Results):
             ).fetchone()
             if twin is not None:
                 return Enqueued(twin[0], twin[0] != job.id)
+        written = self._written(job, self.now())
         revived = run(
-            "UPDATE nephew_job SET seq = ?, task = ?, queue = ?, state = ?, priority = ?, eta = ?, payload = ?,"
-            " unique_key = ?, chord = ?, expires_at = ?, parent = ?, relation = ?, member = ?, tags = ?,"
-            " redacted = ?, enqueued_at = ?, worker = NULL, claim = NULL, attempts = 0, crashes = 0,"
-            " alone = FALSE, started_at = NULL, finished_at = NULL, result = NULL, error = NULL, reason = NULL,"
-            " progress = NULL, progress_message = NULL, fingerprint = NULL, cancelling = NULL, once = FALSE"
+            f"UPDATE nephew_job SET seq = ?, {', '.join(f'{name} = ?' for name in written)}, worker = NULL,"
+            " claim = NULL, attempts = 0, crashes = 0, alone = FALSE, started_at = NULL, finished_at = NULL,"
+            " result = NULL, error = NULL, reason = NULL, progress = NULL, progress_message = NULL,"
+            " fingerprint = NULL, cancelling = NULL, once = FALSE"
             " WHERE name = ? AND id = ? AND finished_at IS NOT NULL",
-            (self.dialect.fresh_seqs(run, 1)[0], *self._values(job, self.now())[2:], self.name, job.id),
+            (self.dialect.fresh_seqs(run, 1)[0], *written.values(), self.name, job.id),
         ).rowcount
         if revived:
             for table in ("nephew_attempt", "nephew_log"):
@@ -97,7 +129,7 @@ class Queue(Results):
             self.dialect.tell(run, self.name)
         elif not run("SELECT 1 FROM nephew_job WHERE name = ? AND id = ?", (self.name, job.id)).fetchone():
             # The twin that stood in the way has ended meanwhile; a new one may stand there already.
-            if not run(INSERT, self._values(job, self.now())).rowcount:
+            if not run(_insert(tuple(written)), tuple(written.values())).rowcount:
                 return self._conflicting(run, job)
             self.dialect.tell(run, self.name)
         return Enqueued(job.id, False)
@@ -107,16 +139,17 @@ class Queue(Results):
     ) -> list[Claimed]:
         """Take waiting jobs; see the contract."""
         where, params = self._claimable(queues, ids)
-        chosen = f"SELECT seq FROM nephew_job WHERE {where} ORDER BY priority DESC, seq LIMIT ?"
-        if self.dialect.look_first and not self.read(chosen, (*params, 1)):
+        waiting = f"SELECT seq FROM nephew_job WHERE {where} ORDER BY priority DESC, seq"
+        if self.dialect.look_first and not self.read(f"{waiting} LIMIT 1", params):
             return self._claimed(self._taken_by(worker, claim))
         rows = self.write_one(
-            # Materialized: PostgreSQL might otherwise choose anew for each row, and exceed the limit.
-            f"WITH chosen AS MATERIALIZED ({chosen}{self.dialect.skip_locked})"
+            # Materialized: PostgreSQL might otherwise choose anew for each row, and exceed the limit. With a limit
+            # that it does not know beforehand it would plan each claim anew.
+            f"WITH chosen AS MATERIALIZED ({waiting} LIMIT {limit:d}{self.dialect.skip_locked})"
             " UPDATE nephew_job SET worker = ?, claim = ? WHERE seq IN (SELECT seq FROM chosen)"
             f" AND EXISTS (SELECT 1 FROM nephew_worker WHERE number = ?) AND NOT EXISTS ({HELD})"
             f" RETURNING {TAKEN}",
-            (*params, limit, worker, claim, worker, worker, claim, self.name),
+            (*params, worker, claim, worker, worker, claim, self.name),
             unless=lambda: self._taken(worker, claim),
         )
         return self._claimed(rows or self._taken_by(worker, claim))
@@ -135,10 +168,11 @@ class Queue(Results):
 
     def _taken_by(self, worker: int, claim: int) -> list[Any]:
         """The same of a worker that is known."""
-        taken = self._taken(worker, claim)
-        if not taken and not self.read("SELECT 1 FROM nephew_worker WHERE number = ?", (worker,)):
+        known = "EXISTS (SELECT 1 FROM nephew_worker WHERE number = ?)"
+        is_known, has_taken = self.read(f"SELECT {known}, EXISTS ({HELD})", (worker, worker, claim))[0]
+        if not is_known and not has_taken:
             raise UnknownWorker(f"worker {worker} is not registered; it signs on anew")
-        return taken
+        return self._taken(worker, claim) if has_taken else []
 
     def _taken(self, worker: int, claim: int) -> list[Any]:
         """What this claim took already, should its reply have been lost."""
@@ -148,11 +182,14 @@ class Queue(Results):
         )
 
     def _claimed(self, rows: Sequence[Any]) -> list[Claimed]:
-        jobs = [Claimed._make((*row[:4], bytes(row[4]), *row[5:15], (), NOTHING)) for row in rows]
-        jobs.sort(key=lambda job: (-job.priority, job.seq))
-        if rows and rows[0][15]:
+        ordered = sorted(rows, key=_SEQ)
+        ordered.sort(key=_PRIORITY, reverse=True)  # those of the same one stay in their order
+        jobs = [_claimed((*row[:-1], (), NOTHING)) for row in ordered]
+        if rows and not isinstance(_PAYLOAD(rows[0]), bytes):  # a driver of the application's own may have another type
+            jobs = [job._replace(payload=bytes(job.payload)) for job in jobs]
+        if rows and rows[0][-1]:
             jobs = self._with_revocations(jobs)
-        if any(job.chord is not None for job in jobs):
+        if any(map(_CHORD, jobs)):
             jobs = [self._with_values(job) for job in jobs]
         return jobs
 
@@ -171,3 +208,12 @@ class Queue(Results):
             (self.name, job.chord),
         )
         return job._replace(chord_values=tuple(bytes(row[0]) for row in rows))
+
+
+def _state(eta: float | None, now: float) -> str:
+    return "scheduled" if eta is not None and eta > now else "queued"
+
+
+@lru_cache(maxsize=512)
+def _insert(names: tuple[str, ...]) -> str:
+    return f"INSERT INTO nephew_job ({', '.join(names)}) VALUES ({marks(names)}){UNLESS_THERE}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nephew.backends.sql.connection import Connected, Run
-from nephew.backends.sql.dialects import marks
+from nephew.backends.sql.rows import marks
 
 LIVE = "(expires_at IS NULL OR expires_at > ?)"
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from nephew.backends.records import ChordMark, Holder, LogLines, Never, NewJob, Outcome, Settled
 from nephew.backends.sql.connection import Run
-from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.events import Happened, tell
-from nephew.backends.sql.queue import Queue
+from nephew.backends.sql.rows import marks
+from nephew.backends.sql.successes import OPEN, Successes, claim_of, happened, is_plain
 from nephew.backends.texts import storable
 from nephew.job import ENDED, State
 
@@ -49,45 +50,57 @@ NEVER = (
     " VALUES (?, ?, ?, ?, 'cancelled', 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
+_BY_PLACE = attrgetter("seq")
+
 
 class Repeated(Exception):
     """This settle was already applied; roll back and tell the first reply."""
 
 
-class Settlement(Queue):
+class Settlement(Successes):
     """Outcomes, applied."""
 
     def settle(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
         """Apply outcomes; see the contract."""
-        ordered = sorted(outcomes, key=lambda outcome: outcome.seq)  # one order of locks for all workers
+        # A claim ends once: a job that ended while it was being given back has two outcomes, the first counts.
+        firsts = {claim_of(outcome): outcome for outcome in reversed(outcomes)}
+        ordered = sorted(firsts.values(), key=_BY_PLACE)  # one order of locks for all workers
+        # Where there is no server in between, one statement would save nothing.
+        if not self.one_writer and all(map(is_plain, ordered)) and self._settle_at_once(worker, number, ordered):
+            return Settled({}, ())
         try:
             return self.write(lambda run: self._settle(run, worker, number, ordered))
         except Repeated:
             return self._first_reply(worker, number, outcomes)
 
     def _settle(self, run: Run, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
-        settled = self._apply(run, worker, outcomes)
-        self._remember(run, worker, number, settled)
+        settled, applied = self._apply(run, worker, outcomes)
+        if self._remember(run, worker, number, settled):
+            self._forget_revocations(run, applied)
         return settled
 
-    def _apply(self, run: Run, worker: int, outcomes: Sequence[Outcome]) -> Settled:
-        held = self._held(run, worker, outcomes)
-        # A claim ends once: a job that ended while it was being given back has two outcomes, the first counts.
-        firsts = {(outcome.seq, outcome.claim): outcome for outcome in reversed(outcomes)}
-        stopped = {key: reason for key, reason in held.items() if reason is not None and _is_own_end(firsts[key])}
-        kept = [outcome for key, outcome in sorted(firsts.items()) if key in held and key not in stopped]
+    def _apply(self, run: Run, worker: int, outcomes: Sequence[Outcome]) -> tuple[Settled, Sequence[Outcome]]:
+        """What was done, and the outcomes that were applied."""
+        plain = [outcome for outcome in outcomes if is_plain(outcome)]
+        ended = self._succeed(run, worker, plain)
+        all_ended = len(ended) == len(outcomes)
+        succeeded = plain if all_ended else [outcome for outcome in plain if claim_of(outcome) in ended]
+        others = [] if all_ended else [outcome for outcome in outcomes if claim_of(outcome) not in ended]
+        held = self._held(run, worker, others)
+        own_ends = {claim_of(outcome) for outcome in others if _is_own_end(outcome)}
+        stopped = {claim: reason for claim, reason in held.items() if reason is not None and claim in own_ends}
+        kept = [o for o in others if claim_of(o) in held and claim_of(o) not in stopped]
         broken_off = self._broken_off(run, [outcome for outcome in kept if not _is_told(outcome)])
         self._end(run, [outcome for outcome in kept if outcome.state in ENDED])
         self._give_back(run, [o for o in kept if o.state not in ENDED and o.payload is None])
-        self._forget_revocations(run, [key for outcome in kept for key in outcome.forget])
         enqueued = self._follow(run, kept)
         self._run_again(run, [o for o in kept if o.payload is not None])
         self._record_attempts(run, [outcome for outcome in kept if outcome.attempt is not None])
         self._keep_logs(run, kept)
-        told = [_happened(outcome) for outcome in kept if _is_told(outcome)]
-        tell(run, self.dialect, self.name, self.now(), [*told, *broken_off])
-        lost = [outcome for outcome in outcomes if (outcome.seq, outcome.claim) not in held]
-        return Settled(self._taken_over(run, lost), tuple(enqueued), stopped=stopped)
+        told = sorted([*succeeded, *filter(_is_told, kept)], key=_BY_PLACE)
+        tell(run, self.dialect, self.name, self.now(), [*map(happened, told), *broken_off])
+        lost = [outcome for outcome in others if claim_of(outcome) not in held]
+        return Settled(self._taken_over(run, lost), tuple(enqueued), stopped=stopped), [*succeeded, *kept]
 
     def _taken_over(self, run: Run, lost: Sequence[Outcome]) -> dict[tuple[int, int], Holder | None]:
         """The claims of these outcomes, each with who has the job instead; a retry has given it another place."""
@@ -102,10 +115,12 @@ class Settlement(Queue):
 
     def _held(self, run: Run, worker: int, outcomes: Sequence[Outcome]) -> dict[tuple[int, int], str | None]:
         """The claims that still hold, each with why its end was asked for, if it was."""
-        claims = {(outcome.seq, outcome.claim) for outcome in outcomes}
+        if not outcomes:
+            return {}
+        claims = set(map(claim_of, outcomes))
         rows = run(
-            f"SELECT seq, claim, cancelling FROM nephew_job WHERE seq IN ({marks(outcomes)}) AND worker = ?"
-            f" AND finished_at IS NULL ORDER BY seq{self.dialect.for_update}",
+            f"SELECT seq, claim, cancelling FROM nephew_job WHERE seq IN ({marks(outcomes)}) AND worker = ? AND {OPEN}"
+            f" ORDER BY seq{self.dialect.for_update}",
             (*(outcome.seq for outcome in outcomes), worker),
         )
         return {(row[0], row[1]): row[2] for row in rows.fetchall() if (row[0], row[1]) in claims}
@@ -179,13 +194,11 @@ class Settlement(Queue):
         self._write_never(run, [mark.never for mark in complete if mark.never is not None])
         if not follow_ups:
             return []
-        return [entry.id for entry in self._enqueue(run, follow_ups, tell=True) if not entry.duplicate]
+        return [entry.id for entry in self._enqueue(run, follow_ups) if not entry.duplicate]
 
-    def _forget_revocations(self, run: Run, keys: Sequence[str]) -> None:
-        if not keys:
-            return
-        any_there = run("SELECT 1 FROM nephew_data WHERE name = ? AND revocation LIMIT 1", (self.name,))
-        if any_there.fetchone() is not None:
+    def _forget_revocations(self, run: Run, applied: Sequence[Outcome]) -> None:
+        keys = [key for outcome in applied for key in outcome.forget]
+        if keys:
             run(f"DELETE FROM nephew_data WHERE name = ? AND key IN ({marks(keys)})", (self.name, *keys))
 
     def _write_never(self, run: Run, steps: Sequence[Never]) -> None:
@@ -221,16 +234,20 @@ class Settlement(Queue):
         run("DELETE FROM nephew_chord_member WHERE name = ? AND cid = ?", (self.name, cid))
         run("DELETE FROM nephew_chord WHERE name = ? AND cid = ?", (self.name, cid))
 
-    def _remember(self, run: Run, worker: int, number: int, settled: Settled) -> None:
+    def _remember(self, run: Run, worker: int, number: int, settled: Settled) -> bool:
+        """Keep the reply, for this settle may be repeated; whether there are any revocations."""
         told = settled.lost or settled.enqueued or settled.stopped
         stopped = [(*key, reason) for key, reason in settled.stopped.items()]
         lost = [(*key, holder) for key, holder in settled.lost.items()]
         reply = json.dumps([lost, settled.enqueued, stopped]) if told else None
-        if not run(
-            "UPDATE nephew_worker SET settled = ?, reply = ? WHERE number = ? AND settled < ?",
-            (number, reply, worker, number),
-        ).rowcount:
+        known = run(
+            "UPDATE nephew_worker SET settled = ?, reply = ? WHERE number = ? AND settled < ?"
+            " RETURNING EXISTS (SELECT 1 FROM nephew_data WHERE name = ? AND revocation)",
+            (number, reply, worker, number, self.name),
+        ).fetchone()
+        if known is None:
             raise Repeated
+        return bool(known[0])
 
     def _first_reply(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
         rows = self.read("SELECT settled, reply FROM nephew_worker WHERE number = ?", (worker,))
@@ -257,10 +274,6 @@ def _is_told(outcome: Outcome) -> bool:
     """Whether its job came into another state: one that was only claimed goes back unseen."""
     waits = outcome.state in (State.QUEUED, State.SCHEDULED)
     return not waits or outcome.payload is not None or outcome.counted
-
-
-def _happened(outcome: Outcome) -> Happened:
-    return outcome.id, outcome.task, outcome.state, outcome.worker, outcome.error
 
 
 def _end_values(outcome: Outcome, now: float) -> tuple[Any, ...]:

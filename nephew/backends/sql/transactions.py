@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from peewee import PeeweeException
 
 from nephew.backends.records import Outcome, Settled, Transaction
+from nephew.backends.sql.connection import Run
 from nephew.backends.sql.server import PatientConnection
 from nephew.backends.sql.settlement import Settlement
 from nephew.errors import NephewError
@@ -68,7 +69,13 @@ class Transactions(Settlement):
 
     def conclude(self, worker: int, outcome: Outcome) -> Settled:
         """Apply a job's end in its own transaction; see the contract."""
-        return self.write(lambda run: self._apply(run, worker, [outcome]))
+
+        def step(run: Run) -> Settled:
+            settled, applied = self._apply(run, worker, [outcome])
+            self._forget_revocations(run, applied)
+            return settled
+
+        return self.write(step)
 
     def commit(self, transaction: Transaction) -> None:
         """Commit it; see the contract."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from nephew.backends.records import Change, NewJob
 from nephew.backends.sql.connection import Run
-from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.queue import Queue
+from nephew.backends.sql.rows import marks
 from nephew.backends.sql.tables import RARE
 
 #: The most jobs moved in one step.
@@ -31,7 +31,7 @@ class Waiting(Queue):
         """Store a job in the schedule; see the contract."""
 
         def step(run: Run) -> None:
-            self._enqueue(run, [job], tell=True)
+            self._enqueue(run, [job])
             run(
                 "UPDATE nephew_job SET state = 'scheduled' WHERE name = ? AND id = ? AND state = 'queued'"
                 " AND worker IS NULL",

@@ -6,7 +6,9 @@ import ctypes
 import logging
 import os
 import time
+import uuid
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from nephew.backends.watcher import Watcher
@@ -182,3 +184,9 @@ class NotificationWatcher(Watcher):
         told = bool(connection.notifies)
         connection.notifies.clear()
         return told
+
+
+@lru_cache(maxsize=64)
+def channel(name: str, what: str = "") -> str:
+    """A notification channel of an instance (PostgreSQL cuts names at 63 bytes)."""
+    return f"nephew_{uuid.uuid5(uuid.NAMESPACE_OID, name).hex}{what}"

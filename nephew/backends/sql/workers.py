@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from nephew.backends.records import Claimed, Died, LogLines, WorkerRecord
 from nephew.backends.sql.connection import Run
-from nephew.backends.sql.dialects import marks
 from nephew.backends.sql.events import Happened, tell
 from nephew.backends.sql.queue import TAKEN, Queue
+from nephew.backends.sql.rows import marks
 from nephew.backends.sql.settlement import LOG, log_values
 from nephew.backends.texts import ORPHANED, RETIRED, storable
 

@@ -1,93 +1,25 @@
---! uses job, claims
--- Give a worker jobs that wait, the most urgent first.
+--! uses tickets, heap, claims
+-- Give a worker jobs that wait in queues, the most urgent first.
 --
--- ARGV: worker, claim, limit, how many queues are named (0: all are meant), their names, then ids if only these
--- are meant, wherever they wait.
--- Returns 1 if there are revocations, plus 2 for each place in a queue that had no record and was dropped; then for
--- each job id, record, marks and why its end was asked for. What the claim took before, if it is repeated. Nil when
--- the worker is not registered.
--- Reads workers, jobs, marks, stops, revoked, narrow; writes held:<worker>, q:<queue>, queues, bell, bell:<queue> and,
--- by id, scheduled, retrying, parked, marks.
+-- ARGV: worker, claim, limit, then queues if only these are meant.
+-- Returns what `told_of` says (see lib/claims.lua); places in a queue that had no record are dropped. What the claim
+-- took before, if it is repeated. Nil when the worker is not registered.
+-- Reads workers, jobs, marks, stops, revoked, narrow; writes taken, held:<worker>, q:<queue>, queues, bell,
+-- bell:<queue>.
 
-local worker, claim, limit, named = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local worker, claim, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 if redis.call('HEXISTS', key('workers'), worker) == 0 then
     return false
 end
 redis.call('HLEN', key('jobs'))  -- if it is of the wrong type, nothing is taken
 
-local function take_named()
-    local ids = {}
-    for i = 5 + named, #ARGV do
-        local id = ARGV[i]
-        local was = redis.call('HEXISTS', key('jobs'), id) == 1 and not holder(id) and take_out(id)
-        if was then
-            ids[#ids + 1] = id
-            if was ~= 'queued' then
-                local marks = marks_of(id)
-                marks.was = was
-                write_marks(id, marks)
-            end
-        end
-    end
-    return ids
-end
-
--- The heads of several queues, read a few at a time.
-local function heads(queues)
-    local found = {}
-    for _, queue in ipairs(queues) do
-        local head = {queue = queue, line = key('q', queue), at = 1, read = 0, list = {}, taken = {}}
-        function head.peek()
-            if head.at > #head.list then
-                if head.list.last then
-                    return nil
-                end
-                local more = try('ZRANGE', head.line, head.read, head.read + 15, 'WITHSCORES') or {}
-                head.read, head.at, head.list = head.read + #more / 2, 1, more
-                more.last = #more < 32
-                if #more == 0 then
-                    return nil
-                end
-            end
-            return tonumber(head.list[head.at + 1]), head.list[head.at]
-        end
-        found[#found + 1] = head
-    end
-    return found
-end
-
-local function merged(queues)
-    local tickets, all = {}, heads(queues)
-    while #tickets < limit do
-        local best, score, ticket_
-        for _, head in ipairs(all) do
-            local s, t = head.peek()
-            if s and (not best or s < score or (s == score and place_on(t) < place_on(ticket_))) then
-                best, score, ticket_ = head, s, t
-            end
-        end
-        if not best then
-            break
-        end
-        best.at = best.at + 2
-        best.taken[#best.taken + 1] = ticket_
-        tickets[#tickets + 1] = ticket_
-    end
-    for _, head in ipairs(all) do
-        if #head.taken > 0 then
-            many('ZREM', head.line, head.taken)
-        end
-    end
-    return tickets
-end
-
 local function wanted_queues()
     local there = redis.call('SMEMBERS', key('queues'))
-    if named == 0 then
+    if #ARGV == 3 then
         return there
     end
     local wanted, found = {}, {}
-    for i = 5, 4 + named do
+    for i = 4, #ARGV do
         wanted[ARGV[i]] = true
     end
     for _, queue in ipairs(there) do
@@ -98,48 +30,64 @@ local function wanted_queues()
     return found
 end
 
--- The first jobs of the queues, and the queues that still have some.
-local function take_first()
-    local queues = wanted_queues()
-    local tickets, more = {}, {}
-    if #queues == 1 then
-        local popped = try('ZPOPMIN', key('q', queues[1]), limit) or {}
-        for i = 1, #popped, 2 do
-            tickets[#tickets + 1] = popped[i]
-        end
-    elseif #queues > 1 then
-        tickets = merged(queues)
+-- The first jobs of a queue, and whether it has more.
+local function taken_from(queue)
+    local tickets, popped = {}, try('ZPOPMIN', key('q', queue), limit) or {}
+    for i = 1, #popped, 2 do
+        tickets[#tickets + 1] = popped[i]
     end
-    for _, queue in ipairs(queues) do
-        local left = try('ZCARD', key('q', queue))
-        if left == 0 then
-            redis.call('SREM', key('queues'), queue)
-        elseif left and #tickets > 0 then
-            more[#more + 1] = queue
-        end
+    local left = try('ZCARD', key('q', queue))
+    if left == 0 then
+        redis.call('SREM', key('queues'), queue)
     end
-    local ids = {}
-    for i, each in ipairs(tickets) do
-        ids[i] = id_on(each)
-    end
-    return ids, more
+    return tickets, left and left > 0 and #tickets > 0 and {queue} or {}
 end
 
-local ids, more = held_by(worker, claim)
-if #ids > 0 then
-    return (told_of(ids))
+-- The first jobs of several queues, and those of them that have more.
+local function merged(queues)
+    local tickets, more, heap = {}, {}, heap_of(queues, math.ceil(limit / #queues) + 1)
+    while #tickets < limit and #heap > 0 do
+        local head = heap[1]
+        tickets[#tickets + 1] = head.ticket
+        head.taken = head.taken + 1
+        follow(heap)
+    end
+    for _, head in ipairs(heap.all) do
+        if head.taken > 0 then
+            redis.call('ZREMRANGEBYRANK', head.line, 0, head.taken - 1)
+        end
+        if not head.ticket then
+            redis.call('SREM', key('queues'), head.queue)
+        elseif #tickets > 0 then
+            more[#more + 1] = head.queue
+        end
+    end
+    return tickets, more
 end
-if #ARGV > 4 + named then
-    ids = take_named()
-else
-    ids, more = take_first()
+
+local function take_first()
+    local queues = wanted_queues()
+    if #queues == 1 then
+        return taken_from(queues[1])
+    end
+    return merged(queues)
 end
-if #ids == 0 then
-    return {0}
+
+local last = tonumber(redis.call('HGET', key('taken'), worker) or claim)
+local before = tonumber(claim) <= last and held_by(worker, claim) or {}
+if #before > 0 then
+    return (told_of(before))
 end
-local reply, known = told_of(ids)
+local tickets, more = take_first()
+if #tickets == 0 then
+    return {0, 1, 0, {}}
+end
+local ids = {}
+for i, each in ipairs(tickets) do
+    ids[i] = id_on(each)
+end
+local reply, known = told_of(ids, true)
 hold(worker, claim, known)
-for _, queue in ipairs(more or {}) do
-    ring(queue)  -- somebody idle should look
-end
+redis.call('HSET', key('taken'), worker, math.max(last, claim))
+ring(more)  -- somebody idle should look
 return reply

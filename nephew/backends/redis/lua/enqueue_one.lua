@@ -11,16 +11,18 @@ if time[1] + time[2] / 1e6 > tonumber(deadline) then  -- see lib/base.lua
     return redis.error_reply('LATE step')
 elseif again == '1' then
     return 2
-elseif pcall('HEXISTS', name .. 'jobs', id) ~= 0 then
-    return 0
 end
-local waiting, known, place = pcall('ZCARD', name .. 'q:' .. queue),
-    pcall('SADD', name .. 'queues', queue), pcall('INCRBY', name .. 'place', 1)
+local line = name .. 'q:' .. queue
+local waiting, known, place = pcall('ZCARD', line), pcall('SADD', name .. 'queues', queue),
+    pcall('INCRBY', name .. 'place', 1)
 if type(waiting) ~= 'number' or type(known) ~= 'number' or type(place) ~= 'number' then
     return 0
 end
-redis.call('HSET', name .. 'jobs', id, string.format('%.0f %s.%06d\n', place, time[1], time[2]) .. body)
-redis.call('ZADD', name .. 'q:' .. queue, rank, struct.pack('>I8', place) .. id)
+local record = string.format('%.0f %s.%06d\n', place, time[1], time[2]) .. body
+if pcall('HSETNX', name .. 'jobs', id, record) ~= 1 then
+    return 0
+end
+redis.call('ZADD', line, rank, struct.pack('>I8', place) .. id)
 if waiting == 0 then  -- see `ring` in lib/base.lua
     if pcall('LLEN', name .. 'bell') == 0 then
         pcall('LPUSH', name .. 'bell', queue)

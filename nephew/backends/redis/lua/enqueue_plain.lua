@@ -2,7 +2,8 @@
 -- Store jobs that are plain: they wait in their queues and have no unique keys, no expiry and no relatives. This is
 -- `enqueue` for most jobs, without what the others need.
 --
--- ARGV: '1' if it may have been done before, else ''; for each job id, queue, minus its priority, head and payload.
+-- ARGV: '1' if it may have been done before, else ''; then in runs of jobs with the same: queue, minus the priority,
+-- head, how many they are, and id and payload of each.
 -- Returns 1; 0, with nothing done, when `enqueue` has to look into it, and 2 when it has to because this may have been
 -- done before.
 -- Writes place, jobs, q:<queue>, queues, bell, bell:<queue>; reads narrow.
@@ -13,36 +14,63 @@ if time[1] + time[2] / 1e6 > tonumber(table.remove(ARGV)) then  -- see lib/base.
 elseif ARGV[1] == '1' then
     return 2
 end
-local lines, waiting, known = {}, {}, {}
-for i = 2, #ARGV, 4 do
-    local id, queue = ARGV[i], ARGV[i + 1]
-    if known[id] or pcall('HEXISTS', name .. 'jobs', id) ~= 0 then
-        return 0
-    end
-    known[id] = true
+local MOST = 4000  -- of a call's values; see lib/base.lua
+
+local ids, lines, waiting, at = {}, {}, {}, 2
+while at <= #ARGV do
+    local queue, last = ARGV[at], at + 3 + 2 * ARGV[at + 3]
     if not lines[queue] then
         lines[queue], waiting[queue] = {}, pcall('ZCARD', name .. 'q:' .. queue)
-        if type(waiting[queue]) ~= 'number' or type(pcall('SADD', name .. 'queues', queue)) ~= 'number' then
+        if type(waiting[queue]) ~= 'number' then
             return 0
         end
     end
+    for i = at + 4, last, 2 do
+        ids[#ids + 1] = ARGV[i]
+    end
+    at = last + 1
 end
-local count = (#ARGV - 1) / 4
-local place = pcall('INCRBY', name .. 'place', count)
+
+local known = {}
+for start = 1, #ids, MOST do
+    local last = math.min(start + MOST - 1, #ids)
+    local found = pcall('HMGET', name .. 'jobs', unpack(ids, start, last))
+    for i = start, last do
+        if found[i - start + 1] ~= false or known[ids[i]] then
+            return 0
+        end
+        known[ids[i]] = true
+    end
+end
+for queue in pairs(lines) do
+    if type(pcall('SADD', name .. 'queues', queue)) ~= 'number' then
+        return 0
+    end
+end
+local place = pcall('INCRBY', name .. 'place', #ids)
 if type(place) ~= 'number' then
     return 0
 end
-local moment, records = string.format(' %s.%06d\n', time[1], time[2]), {}
-for i = 1, count do
-    local first, at = 4 * i - 2, place - count + i
-    local id, line = ARGV[first], lines[ARGV[first + 1]]
-    records[2 * i - 1], records[2 * i] = id, string.format('%.0f', at) .. moment .. ARGV[first + 3]
-    line[#line + 1] = ARGV[first + 2]
-    line[#line + 1] = struct.pack('>I8', at) .. id
+
+local moment, records, pack, format = string.format(' %s.%06d\n', time[1], time[2]), {}, struct.pack, string.format
+place, at = place - #ids, 2
+while at <= #ARGV do
+    local line, rank, last = lines[ARGV[at]], ARGV[at + 1], at + 3 + 2 * ARGV[at + 3]
+    local head = moment .. ARGV[at + 2] .. '\n'
+    local r, l = #records, #line
+    for i = at + 4, last, 2 do
+        local id = ARGV[i]
+        place = place + 1
+        records[r + 1], records[r + 2] = id, format('%.0f', place) .. head .. ARGV[i + 1]
+        line[l + 1], line[l + 2] = rank, pack('>I8', place) .. id
+        r, l = r + 2, l + 2
+    end
+    at = last + 1
 end
+
 local function add(command, key, values)
-    for start = 1, #values, 4000 do
-        redis.call(command, key, unpack(values, start, math.min(start + 3999, #values)))
+    for start = 1, #values, MOST do
+        redis.call(command, key, unpack(values, start, math.min(start + MOST - 1, #values)))
     end
 end
 add('HSET', name .. 'jobs', records)

@@ -6,9 +6,9 @@
 -- is to be charged, else '', most events kept, then for each claim that it was running id, claim, since when ('': not
 -- known), and how many crashes its task may have ('': it is a suspect only, uncounted).
 -- Returns what claim.lua returns, and the ids of those that may begin only once; the same when it is repeated.
--- Reads jobs, once, stops, revoked, narrow, followed; writes workers, incarnations, beats, settled, held:<worker>,
--- held:<heir>, running, marks, attempts:<id>, q:<queue>, queues, bell, bell:<queue>, scheduled, retrying, parked,
--- event, events; tells `wake` and `ended`.
+-- Reads jobs, once, stops, revoked, narrow, followed; writes workers, incarnations, beats, settled, taken,
+-- held:<worker>, held:<heir>, running, marks, attempts:<id>, q:<queue>, queues, bell, bell:<queue>, scheduled,
+-- retrying, parked, event, events; tells `wake` and `ended`.
 
 local worker, heir, claim, cause = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local told, charged = ARGV[5] == '1', ARGV[6] == '1'

@@ -3,8 +3,9 @@
 -- begun again is nobody's.
 --
 -- ARGV: worker, why it ends, most events kept.
--- Reads jobs, once, narrow, followed; writes workers, incarnations, beats, settled, held:<worker>, held:0, running,
--- marks, q:<queue>, queues, bell, bell:<queue>, scheduled, retrying, parked, event, events; tells `wake` and `ended`.
+-- Reads jobs, once, narrow, followed; writes workers, incarnations, beats, settled, taken, held:<worker>, held:0,
+-- running, marks, q:<queue>, queues, bell, bell:<queue>, scheduled, retrying, parked, event, events; tells `wake` and
+-- `ended`.
 
 if not is_known(ARGV[1]) then
     return

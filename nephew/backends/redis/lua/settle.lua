@@ -1,4 +1,4 @@
---! uses job, moves, ends, store, events
+--! uses job, moves, ends, store, events, settling
 -- End claims: each whole or not at all, and only where the claim still holds.
 --
 -- ARGV: worker, number of this settle, most events kept, most records kept, seconds that ends of jobs that
@@ -13,7 +13,7 @@
 -- when the settle is repeated.
 -- Reads workers, followed; writes settled, held:<worker>, running, once, stops, expiring, jobs, marks, retrying,
 -- ended:<state>, slots, ends:<slot>, order, attempts:<id>, logs:<id>, interim, chord:<chord>, callbacks, revoked,
--- event, events, awaited and what enqueue.lua writes; tells `wake` and `ended`.
+-- event, events, awaited, expected, told:<id> and what enqueue.lua writes; tells `wake` and `ended`.
 
 local worker, number = ARGV[1], ARGV[2]
 local most_events, most_records, ttl, ttl_others = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -108,25 +108,11 @@ while at <= #ARGV do
     at = at + 3 + values
 end
 
--- What an end and what follows cannot do without: if it is of the wrong type, nothing is written.
-redis.call('HLEN', key('jobs'))
-redis.call('HLEN', (slot_of('s', ttl, moment)))
-redis.call('HLEN', (slot_of('o', ttl_others, moment)))
+need_for_ends(ttl, ttl_others)
 if #also > 0 then
     redis.call('HLEN', key('unique'))
     redis.call('SCARD', key('queues'))
     need_number('place')
-end
-
-local function let_go()
-    if #kept_ids == 0 then
-        return
-    end
-    many('HDEL', key('held', worker), kept_ids)
-    if redis.call('EXISTS', key('running'), key('once')) > 0 then
-        many('HDEL', key('running'), kept_ids, try)
-        many('SREM', key('once'), kept_ids, try)
-    end
 end
 
 local function note_end(place, id, state, body)
@@ -138,19 +124,6 @@ local function note_end(place, id, state, body)
     ended[state][#ended[state] + 1] = place
     ended[state][#ended[state] + 1] = id
     order[#order + 1] = id
-end
-
-local function write_ends()
-    for kind, bodies in pairs(ends) do
-        local slot, over_at = slot_for(kind, kind == 's' and ttl or ttl_others, moment)
-        many('HSET', slot, bodies)
-        if over_at then
-            redis.call('EXPIREAT', slot, over_at)
-        end
-    end
-    if #order > 0 then
-        file(ended, order, most_records)
-    end
 end
 
 local function count_attempt(marks, counted)
@@ -303,8 +276,9 @@ for _, each in pairs(kept) do
         each.event = happened(each.id, each.state)
     end
 end
-let_go()
-local gone, next_attempts, revocations = {}, {}, {}
+many('HDEL', key('held', worker), kept_ids)
+begun_no_longer(kept_ids)
+local gone, next_attempts, forgotten = {}, {}, {}
 for i = 1, count do
     local each = kept[i]
     if each then
@@ -322,14 +296,12 @@ for i = 1, count do
             given_back(each)
         end
         if not each.remembers then
-            revocations[#revocations + 1] = 'r:' .. each.id
+            forgotten[#forgotten + 1] = each.id
         end
     end
 end
 over(gone)
-if redis.call('EXISTS', key('revoked')) == 1 then
-    many('HDEL', key('revoked'), revocations, try)
-end
+forget_revocations(forgotten)
 -- What follows from an attempt is in the queue before the next attempt; what is recorded of it comes behind it.
 for _, task in ipairs(also) do
     if FOLLOWS[task.what] then
@@ -344,7 +316,10 @@ for _, task in ipairs(also) do
         RECORDS[task.what](task.claim, task.first)
     end
 end
-write_ends()
+write_ends(ends, ttl, ttl_others)
+if #order > 0 then
+    file(ended, order, most_records)
+end
 tell_events(events, most_events, moment)
 tell_waiting(order)
 

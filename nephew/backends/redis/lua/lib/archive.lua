@@ -1,4 +1,5 @@
--- Ended jobs on their way into the archive; `job` and `ends` come before.
+--! uses ends
+-- Ended jobs on their way into the archive.
 --
 -- {name}:deleted  set  ids of ended jobs that somebody has deleted lately: if they are archived meanwhile, they are
 --                      deleted there as well; expires

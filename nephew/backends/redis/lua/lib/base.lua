@@ -75,16 +75,24 @@ local function read(hash, fields, call)
     return found
 end
 
--- Wake one idle worker that serves a queue.
+-- Wake one idle worker that serves one of these queues.
 -- {name}:bell          list  one token at most, for the next worker that serves all queues and waits
 -- {name}:bell:<queue>  list  the same for those that serve only some
 -- {name}:narrow        set   the queues that some workers restrict themselves to
-local function ring(queue)
-    if try('LLEN', key('bell')) == 0 then
-        try('LPUSH', key('bell'), queue)
+local function ring(queues)
+    if #queues == 0 then
+        return
     end
-    if try('SISMEMBER', key('narrow'), queue) == 1 and try('LLEN', key('bell', queue)) == 0 then
-        try('LPUSH', key('bell', queue), queue)
+    if try('LLEN', key('bell')) == 0 then
+        try('LPUSH', key('bell'), queues[1])
+    end
+    if redis.call('EXISTS', key('narrow')) == 0 then
+        return
+    end
+    for _, queue in ipairs(queues) do
+        if try('SISMEMBER', key('narrow'), queue) == 1 and try('LLEN', key('bell', queue)) == 0 then
+            try('LPUSH', key('bell', queue), queue)
+        end
     end
 end
 

@@ -1,11 +1,20 @@
--- What a worker holds, and what it is told of it; `job` comes before.
+-- What a worker holds, and what it is told of it.
+
+-- A small hash is a list to the server, which is gone through for each field; one long value makes it a table.
+local MANY, LONG = 16, string.rep('-', 65)
 
 local function hold(worker, claim, ids)
-    local claims = {}
+    local claims, held = {}, key('held', worker)
     for i, id in ipairs(ids) do
         claims[2 * i - 1], claims[2 * i] = id, claim
     end
-    many('HSET', key('held', worker), claims)
+    if #ids >= MANY then
+        redis.call('HSET', held, LONG, '')
+        many('HSET', held, claims)
+        redis.call('HDEL', held, LONG)
+    else
+        many('HSET', held, claims)
+    end
 end
 
 -- The ids of what a worker holds by this claim.
@@ -35,22 +44,29 @@ local function held_at(worker, place, claim)
     return nil
 end
 
--- What a worker has to know of the jobs that it claims: 1 if there are revocations, and 2 for each id without a
--- record; then for each job id, record, marks and why its end was asked for. And the ids of those jobs.
-local function told_of(ids)
-    local records = read(key('jobs'), ids)
-    local marks = redis.call('EXISTS', key('marks')) == 1 and read(key('marks'), ids, try) or {}
-    local stops = redis.call('EXISTS', key('stops')) == 1 and read(key('stops'), ids, try) or {}
-    local reply, known = {math.min(try('HLEN', key('revoked')) or 0, 1)}, {}
+-- What a worker has to know of the jobs that it claims: 1 if there are revocations, 1 if they are in order, how many
+-- ids have no record, what few jobs have (which job, its marks, why its end was asked for), then each id and its
+-- record. And the ids of those jobs.
+local function told_of(ids, ordered)
+    local records, marks, stops, revoked = read(key('jobs'), ids), {}, {}, 0
+    if redis.call('EXISTS', key('marks'), key('stops'), key('revoked')) > 0 then
+        marks, stops = read(key('marks'), ids, try), read(key('stops'), ids, try)
+        revoked = math.min(try('HLEN', key('revoked')) or 0, 1)
+    end
+    local known, more = {}, {}
+    local reply = {revoked, ordered and 1 or 0, 0, more}
     for i, id in ipairs(ids) do
         if records[i] then
             known[#known + 1] = id
             reply[#reply + 1] = id
             reply[#reply + 1] = records[i]
-            reply[#reply + 1] = marks[i] or ''
-            reply[#reply + 1] = stops[i] or ''
+            if marks[i] or stops[i] then
+                more[#more + 1] = #known - 1
+                more[#more + 1] = marks[i] or ''
+                more[#more + 1] = stops[i] or ''
+            end
         else
-            reply[1] = reply[1] + 2
+            reply[3] = reply[3] + 1
         end
     end
     return reply, known

@@ -1,3 +1,4 @@
+--! uses ends
 -- Values under keys of the user's and of Huey's, and results of jobs among them.
 --
 -- {name}:data        hash  key -> value

@@ -1,3 +1,4 @@
+--! uses job, ends
 -- Delete jobs that are neither waiting nor held, with all that belongs to them.
 local function drop(ids)
     if #ids == 0 then

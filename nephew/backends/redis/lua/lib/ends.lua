@@ -1,18 +1,12 @@
+--! uses states, slots
 -- How jobs ended, kept for as long as their results are, whatever becomes of their records.
 --
--- {name}:slots        zset  when it expires -> a slot's key
--- {name}:ends:<slot>  hash  id -> "<JSON of the end>" and, if there is a result, "\n<result>"
 -- {name}:interim      set   ids of unfinished jobs that have an end there: the error of an earlier attempt
 -- {name}:order        list  ids in the order of their ends; history is cut at its head
 -- {name}:attempts:<id>  list  JSON of the attempts that did not end well
 -- {name}:logs:<id>    hash  attempt -> JSON of what it logged
 -- {name}:chord:<chord>  hash  position -> value of a member that has ended; one that runs twice counts once
 -- {name}:callbacks    hash  id of a chord's callback -> chord
-
--- The slots that may hold an end, the latest first. `call` may be `try`.
-local function slots(call)
-    return (call or redis.call)('ZREVRANGE', key('slots'), 0, -1) or {}
-end
 
 -- How a job ended, and the slot that says so; nil when it is not kept. An id may be that of another job by now: an end
 -- begins with the place that its job had.
@@ -27,33 +21,6 @@ local function end_of(id)
         end
     end
     return nil
-end
-
--- The slot for what ends now and is kept for `ttl` seconds ('': for ever), and when all in it has been kept for long
--- enough: slots are a quarter of that wide.
-local function slot_of(kind, ttl, moment)
-    if ttl == '' then
-        return key('ends', kind)
-    end
-    local width = math.max(tonumber(ttl) / 4, 1)
-    local number = math.floor(tonumber(moment) / width)
-    local slot = key('ends', kind .. ':' .. string.format('%.0f', number) .. ':' .. ttl)
-    return slot, math.ceil((number + 1) * width + tonumber(ttl))
-end
-
--- The same slot, listed, and when it is to go by itself, if nobody tidies up, which holds the server up less.
-local function slot_for(kind, ttl, moment)
-    local slot, over = slot_of(kind, ttl, moment)
-    if not try('ZSCORE', key('slots'), slot) then
-        try('ZADD', key('slots'), over or '+inf', slot)
-    end
-    return slot, over and over + 3600
-end
-
-local function drop_end(id)
-    for _, slot in ipairs(slots(try)) do
-        try('HDEL', slot, id)
-    end
 end
 
 -- These jobs are not unfinished any more: nobody asks for their end, nor do they keep others out.
@@ -119,4 +86,20 @@ local function forget(ids)
         redis.call('UNLINK', unpack(kin))
     end
     many('HDEL', key('jobs'), ids)
+end
+
+-- Note that jobs have ended; `ended` by state: place, id, place, id …
+local function file(ended, order, most)
+    for state, places in pairs(ended) do
+        many('ZADD', key('ended', state), places, try)
+    end
+    if not many('RPUSH', key('order'), order, try) then
+        return
+    end
+    local excess = redis.call('LLEN', key('order')) - tonumber(most)
+    if excess <= 0 then
+        return
+    end
+    -- One may have been put back into the queue since, or deleted.
+    forget(ended_among(redis.call('LPOP', key('order'), excess)))
 end

@@ -1,3 +1,4 @@
+--! uses states, tickets
 -- A job: its record, what became of it since, and where it is.
 --
 -- {name}:jobs       hash    id -> record: "<place> <enqueued at>\n<head>\n<payload>"; head is a JSON array of task,
@@ -15,9 +16,6 @@
 -- {name}:stops      hash    id -> why its end was asked for
 -- {name}:unique     hash    unique key -> id; {name}:keyof  hash  id -> unique key
 -- {name}:expiring   zset    expires at -> id; of unfinished jobs
--- {name}:ended:<state>  zset  place -> id
-
-local ENDED = {'succeeded', 'failed', 'cancelled', 'expired'}
 
 -- Place, time of enqueueing, head and payload of a record; nil when it is none.
 local function parts(record)
@@ -64,20 +62,6 @@ local function standing(id)
     return place, marks.queue or head[2], tonumber(marks.priority or head[3] or 0), marks, head
 end
 
--- How a job is called in its queue: by its place, so that equals in priority are in the order of their places.
-local function ticket(place, id)
-    return struct.pack('>I8', place) .. id
-end
-
--- (Lua compares texts by the server's locale.)
-local function place_on(ticket_)
-    return struct.unpack('>I8', ticket_)
-end
-
-local function id_on(ticket_)
-    return string.sub(ticket_, 9)
-end
-
 -- Keep a job that cannot wait where it belongs, since that key is of the wrong type.
 local function park(id, where)
     local place, _, _, marks = standing(id)
@@ -95,7 +79,7 @@ local function line_up(id, place, queue, priority)
     end
     try('SADD', key('queues'), queue)
     if redis.call('ZCARD', line) == 1 then
-        ring(queue)
+        ring({queue})
     end
 end
 
@@ -125,16 +109,6 @@ local function holder(id)
         local claim = redis.call('HGET', key('held', worker), id)
         if claim then
             return worker, claim
-        end
-    end
-    return nil
-end
-
--- The state that a job ended in; nil when it has not. `call` may be `try`.
-local function ended_as(id, call)
-    for _, state in ipairs(ENDED) do
-        if (call or redis.call)('ZSCORE', key('ended', state), id) then
-            return state
         end
     end
     return nil

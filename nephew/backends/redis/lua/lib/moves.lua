@@ -1,4 +1,5 @@
--- How a job that waits changes its place; `job` comes before.
+--! uses job
+-- How a job that waits changes its place.
 
 -- Where a job waits; nil when it does not.
 local function waits_in(id)

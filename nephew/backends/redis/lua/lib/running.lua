@@ -1,4 +1,5 @@
--- Claims whose functions are being run; `job`, `claims`, `events` and `workers` come before.
+--! uses claims, events, workers
+-- Claims whose functions are being run.
 
 -- Note since when; the event, if it was not known to run.
 local function begin(worker, id, since)

@@ -1,3 +1,4 @@
+--! uses job, ends
 -- Jobs come in: what `enqueue`, `settle` and `tick` have in common.
 --
 -- {name}:place      string  the last place that was given
@@ -104,7 +105,7 @@ local function store(jobs, again)
                 park(id_on(line[i]), key('q', queue))
             end
         elseif added == redis.call('ZCARD', key('q', queue)) then
-            ring(queue)
+            ring({queue})
         end
     end
     if #scheduled > 0 and many('ZADD', key('scheduled'), scheduled, try) then

@@ -1,9 +1,11 @@
+--! uses claims
 -- The registrations of workers.
 --
 -- {name}:workers       hash    number -> JSON of its registration, `started_at` by the server's clock
 -- {name}:incarnations  hash    incarnation -> number
 -- {name}:beats         hash    number -> when it was last heard of
 -- {name}:settled       hash    number -> its last settle and what it was answered
+-- {name}:taken         hash    number -> the latest claim of its own by which it took jobs
 -- {name}:worker        string  the last number that was given
 
 -- Whose are jobs that nobody may begin again and that nobody has ended yet.
@@ -30,7 +32,7 @@ end
 local function sign_off(worker)
     local held = redis.call('HGETALL', key('held', worker))
     try('HDEL', key('incarnations'), registration(worker).incarnation)
-    for _, word in ipairs({'workers', 'beats', 'settled'}) do
+    for _, word in ipairs({'workers', 'beats', 'settled', 'taken'}) do
         try('HDEL', key(word), worker)
     end
     redis.call('DEL', key('held', worker))
