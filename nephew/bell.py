@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 
 
 class ThreadBell:
@@ -65,12 +66,17 @@ class ForkBell:
             poller.register(also, select.POLLIN)
         if self._lifeline is not None:
             poller.register(self._lifeline.fileno(), 0)  # only its end is of interest
-        if all(descriptor != self._read for descriptor, _ in poller.poll(seconds * 1000)):
-            return False
+        until = time.monotonic() + seconds
+        while [descriptor for descriptor, _ in poller.poll(max(0.0, until - time.monotonic()) * 1000)] == [self._read]:
+            if self._heard():
+                return True
+        return self._heard()
+
+    def _heard(self) -> bool:
         try:
             return bool(os.read(self._read, 1))
         except BlockingIOError:
-            return False  # a sibling heard it first
+            return False  # it did not ring, or a sibling heard it first
 
     def is_orphaned(self) -> bool:
         """Whether the consumer is gone."""

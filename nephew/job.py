@@ -171,17 +171,15 @@ class Job:
 def new_id() -> str:
     """A new job id: a version 7 UUID (RFC 9562), so that ids made later sort later and indexes stay dense."""
     try:
-        process, random = _randoms.pop()
-        if process != os.getpid():  # our parent's, which it will use as well
-            raise IndexError
+        random = _randoms.pop()
     except IndexError:
         random = _more_randoms()
     moment = f"{time.time_ns() // 1_000_000:012x}"
     return f"{moment[:8]}-{moment[8:]}-{random}"
 
 
-#: The random parts of ids to come, each with the process that it is for. The system is asked for many at once.
-_randoms: list[tuple[int, str]] = []
+#: The random parts of ids to come. The system is asked for many at once.
+_randoms: list[str] = []
 #: How many that are.
 AT_ONCE = 64
 #: The parts of a UUID that are random, and the digit before the third, of whose bits two say which variant it is.
@@ -191,7 +189,11 @@ _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 def _more_randoms() -> str:
     """Make random parts for the ids to come; one of them."""
-    process, digits = os.getpid(), os.urandom(10 * AT_ONCE).hex()
+    digits = os.urandom(10 * AT_ONCE).hex()
     first, *others = [f"7{a}-{_VARIANTS[digit]}{b}-{c}" for a, digit, b, c in _parts(digits)]
-    _randoms.extend([(process, random) for random in others])
+    _randoms.extend(others)
     return first
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_randoms.clear)  # they are the parent's, who will use them

@@ -77,6 +77,8 @@ class Lane:
         #: The claim that its hand is from, and the one that is to bring the next, if it is known.
         self._hand, self._limit = 0, 0
         self._requests: deque[Request] = deque()
+        #: Held while somebody gives back what is not begun, until that is in the ledger: nothing is claimed past it.
+        self._handing = threading.Lock()
         self._untold: deque[Entry] = deque()
         self._prefetch = Prefetch(settings.prefetch, settings.prefetch_seconds)
         self._label = ""
@@ -121,11 +123,9 @@ class Lane:
 
     def _expected(self) -> list[Claimed]:
         """The jobs of the claim that was sent ahead; none: it was not, or there were none then."""
-        try:
-            request = self._requests.popleft()
-        except IndexError:
-            return []
-        return self._taken_by(request)
+        with self._handing:
+            request = self._requests.popleft() if self._requests else None
+        return [] if request is None else self._taken_by(request)
 
     def _found(self) -> list[Claimed]:
         """The jobs that there are now, those included that ends of this worker have brought."""
@@ -331,15 +331,15 @@ class Lane:
 
         :param running_too: the running one as well; its end will not be settled.
         """
-        returned = self._taken_back()
-        finished = [Finished(endings.given_back(claimed)) for claimed in returned]
-        running = self.running
-        if running_too and running is not None:
-            once = self._begun_once is not None
-            finished.append(self._cut_off(running) if once else Finished(endings.given_back(running)))
-        for each in finished:
-            self.worker.ledger.add(each)
-        return len(finished)
+        with self._handing:
+            finished = [Finished(endings.given_back(claimed)) for claimed in self._taken_back()]
+            running = self.running
+            if running_too and running is not None:
+                once = self._begun_once is not None
+                finished.append(self._cut_off(running) if once else Finished(endings.given_back(running)))
+            for each in finished:
+                self.worker.ledger.add(each)
+            return len(finished)
 
     def _taken_back(self) -> list[Claimed]:
         """All that is claimed and not begun, the last first."""
@@ -349,8 +349,6 @@ class Lane:
                 request = self._requests.pop()
                 request.limit = 0  # if it has to be repeated, only to know what it took
                 found += self._answered(request)[::-1]
-        except IndexError:
-            pass  # another thread was faster
         except BackendError as error:
             log.warning("Nobody can say which jobs were claimed last (%s); it is asked again.", error)
         with contextlib.suppress(IndexError):

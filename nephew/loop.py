@@ -104,7 +104,7 @@ class WorkerLoop(HueyWorker):
     def _await_call(self, doorbell: Doorbell) -> None:
         """Wait at the store's own bell; what ours rings for is the end, while that one can be heard."""
         bell, called = self.consumer.bell, self.lane.ask(doorbell, IDLE)
-        until = time.monotonic() + IDLE + LATE
+        until = time.monotonic() + IDLE + (0.0 if called is None else LATE)
         while bell.wait(max(0.0, until - time.monotonic()), also=called) and called is not None:
             if self.stop_flag.is_set():
                 return

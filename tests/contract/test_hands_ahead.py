@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from nephew import Nephew
+from nephew import Nephew, failpoints
 from nephew.job import State
 from nephew.keeper import Keeper
 from nephew.lane import Lane
@@ -16,6 +17,7 @@ from nephew.worker import Worker
 from tests.contract.conftest import Work
 from tests.contract.jobs import Hand
 from tests.eventually import eventually
+from tests.failpoints import Failpoints
 
 #: Enough for the hands to have grown, so that one is on its way while another is run.
 MANY = 40
@@ -61,6 +63,38 @@ def test_what_is_in_hand_and_on_its_way_goes_back_in_order(huey: Nephew, worker:
     assert not lane.holds_more
     assert [claim[1] for claim in huey.backend.held(worker.number)] == []
     assert {len(huey.job(job_id).attempts) for job_id in elsewhere} == {0}
+
+
+def test_nothing_is_claimed_past_what_is_being_given_back(
+    huey: Nephew, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ran: list[int] = []
+    huey.task(name="note")(ran.append).map(range(MANY))
+    lane = Lane(worker)
+    run_until_more_is_on_its_way(lane)
+    points = Failpoints(tmp_path / "points")
+    monkeypatch.setattr(failpoints, "armed", str(tmp_path / "points"))
+    points.hold("claimed")
+
+    def keep() -> None:
+        lane.give_back()
+        huey.backend.leave()
+
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    eventually(lambda: not points.is_armed("claimed") or not keeper.is_alive())  # it asks for what is on its way
+    points.disarm("claimed")
+    later = threading.Timer(0.2, points.let_go, ["claimed"])
+    later.start()
+    while (claimed := lane.next()) is not None:
+        lane.run(claimed)
+    later.join()
+    keeper.join()
+    while (claimed := lane.next()) is not None:
+        lane.run(claimed)
+
+    assert ran == list(range(MANY))
+    lane.close()
 
 
 def test_a_lane_that_ends_gives_back_what_is_on_its_way(huey: Nephew, worker: Worker):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -66,6 +67,22 @@ def test_one_ring_wakes_one_waiter(make: Callable[[], ThreadBell]):
 
     assert count == 1
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_who_does_not_hear_a_ring_first_waits_on():
+    bell = ForkBell()
+
+    def waited() -> tuple[bool, float]:
+        began = time.monotonic()
+        return bell.wait(0.3), time.monotonic() - began
+
+    with ThreadPoolExecutor(3) as pool:
+        waits = [pool.submit(waited) for _ in range(3)]
+        bell.ring()
+        results = [wait.result(10) for wait in waits]
+
+    assert sorted(rang for rang, _ in results) == [False, False, True]
+    assert all(rang or seconds >= 0.29 for rang, seconds in results)
 
 
 def test_any_number_of_rings_that_nobody_hears_blocks_nobody():

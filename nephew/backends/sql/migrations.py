@@ -38,7 +38,7 @@ def _make_room_for_events_and_the_archive(database: Database) -> None:
 
 def _lighten_the_index_of_rare_states(database: Database) -> None:
     """Version 4: its condition, which is looked at for each job that is enqueued or ended."""
-    database.execute_sql("DROP INDEX nephew_job_rare")
+    database.execute_sql("DROP INDEX IF EXISTS nephew_job_rare")
     database.execute_sql(tables.RARE_INDEX)
 
 
