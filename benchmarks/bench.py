@@ -14,6 +14,11 @@ from benchmarks.runner import Runner
 START_SECONDS = 30.0
 
 
+def warm_up(jobs: int) -> int:
+    """How many of so many jobs are left out when a rate is taken: the first fifth, until all workers are there."""
+    return jobs // 5
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """One runner with its board, in a folder of its own."""

@@ -1,22 +1,33 @@
-"""Charts: bars by runner, as SVG, in colours that can be read on light and on dark pages."""
+"""Charts: bars by runner, as SVG, in colours for light pages, and others for dark ones."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from benchmarks.figures import rounded
 from benchmarks.findings import Findings
+from benchmarks.runners import is_ours
 
-#: For each series, Nephew's bars and the others'; then all text.
-_OURS = ("#1f7fc4", "#74b9ea")
-_THEIRS = ("#79828d", "#b0b7bf")
-_TEXT = "#7d8590"
+#: For each series, Nephew's bars and the others', as classes of the style.
+_OURS = ("ours", "ours second")
+_THEIRS = ("theirs", "theirs second")
+_STYLE = """
+text { font: 12px system-ui, sans-serif; fill: #424a53 }
+.label { text-anchor: end } .title { font-size: 16px; font-weight: 600 }
+.ours { fill: #0a5ea8 } .ours.second { fill: #5aa9e6 } .theirs { fill: #656d76 } .theirs.second { fill: #a3abb4 }
+@media (prefers-color-scheme: dark) {
+text { fill: #d1d7e0 }
+.ours { fill: #4ea1ea } .ours.second { fill: #2a6aa5 } .theirs { fill: #9aa4af } .theirs.second { fill: #626c77 }
+}
+"""
 
 _WIDTH, _LABELS, _BARS = 860, 170, 590
 _TOP, _BAR, _ROW, _BOTTOM = 66, 13, 34, 6
-_FONT_PIXELS = 12
+_LEGEND = 220
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,7 @@ class Chart:
 
     :ivar file: its name, beside the others.
     :ivar series: what is shown of each runner: the title and the measure's key.
+    :ivar by_decades: whether ten times as much is as much longer everywhere: for figures that are far apart.
     """
 
     file: str
@@ -32,6 +44,7 @@ class Chart:
     series: tuple[tuple[str, str], tuple[str, str]]
     decimals: int = 0
     highest_first: bool = True
+    by_decades: bool = False
 
 
 CHARTS = (
@@ -47,10 +60,11 @@ CHARTS = (
     ),
     Chart(
         "benchmark-latency.svg",
-        "Milliseconds from the enqueue with an idle worker, median",
+        "Milliseconds from the enqueue with an idle worker, median; logarithmic",
         (("to the start", "start_p50"), ("to the result", "result_p50")),
         decimals=2,
         highest_first=False,
+        by_decades=True,
     ),
     Chart(
         "benchmark-memory.svg",
@@ -80,35 +94,42 @@ def _runners(found: Findings, chart: Chart) -> list[str]:
 
 def _draw(found: Findings, chart: Chart, path: Path) -> None:
     names = _runners(found, chart)
-    highest = max(found.median(name, key) for name in names for _, key in chart.series if found.all(name, key))
+    shown = [found.median(name, key) for name in names for _, key in chart.series if found.all(name, key)]
     picture = _picture(_TOP + _ROW * len(names) + _BOTTOM)
     _text(picture, 0, 18, chart.title, "title")
     for place, (title, _) in enumerate(chart.series):
-        _rectangle(picture, _LABELS + 200 * place, 34, 12, 12, _OURS[place])
-        _text(picture, _LABELS + 200 * place + 18, 44, title)
+        left = _LABELS + _LEGEND * place
+        _rectangle(picture, left, 34, 12, 12, _OURS[place])
+        _rectangle(picture, left + 14, 34, 12, 12, _THEIRS[place])
+        _text(picture, left + 32, 44, title)
+    _text(picture, _LABELS + _LEGEND * len(chart.series), 44, "blue: Nephew, grey: others")
     for row, name in enumerate(names):
         top = _TOP + _ROW * row
         _text(picture, _LABELS - 10, top + _BAR + 4, found.title(name), "label")
-        colours = _OURS if name.startswith("nephew") else _THEIRS
+        kinds = _OURS if is_ours(name) else _THEIRS
         for place, (_, key) in enumerate(chart.series):
             if found.all(name, key):
                 figure = found.median(name, key)
-                width = max(1, _BARS * figure / highest)
-                _rectangle(picture, _LABELS, top + place * _BAR, width, _BAR - 1, colours[place])
+                width = max(1, _BARS * _share(chart, figure, shown))
+                _rectangle(picture, _LABELS, top + place * _BAR, width, _BAR - 1, kinds[place])
                 _text(picture, _LABELS + width + 6, top + place * _BAR + 10, rounded(figure, chart.decimals))
     ElementTree.indent(picture)
     path.write_text(ElementTree.tostring(picture, encoding="unicode") + "\n")
+
+
+def _share(chart: Chart, figure: float, shown: Sequence[float]) -> float:
+    """How long the bar of a figure is, as a part of the longest one."""
+    if not chart.by_decades:
+        return figure / max(shown)
+    left = 10 ** math.floor(math.log10(min(shown)) - 0.1)  # where a bar would have no length
+    return math.log(figure / left) / math.log(max(shown) / left)
 
 
 def _picture(height: int) -> ElementTree.Element:
     picture = ElementTree.Element(
         "svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {_WIDTH} {height}", width=str(_WIDTH)
     )
-    style = ElementTree.SubElement(picture, "style")
-    style.text = (
-        f"text {{ font: {_FONT_PIXELS}px system-ui, sans-serif; fill: {_TEXT} }} "
-        ".label { text-anchor: end } .title { font-size: 16px; font-weight: 600 }"
-    )
+    ElementTree.SubElement(picture, "style").text = _STYLE
     return picture
 
 
@@ -117,6 +138,6 @@ def _text(picture: ElementTree.Element, x: float, y: float, text: str, kind: str
     element.text = text
 
 
-def _rectangle(picture: ElementTree.Element, x: float, y: float, width: float, height: float, colour: str) -> None:
+def _rectangle(picture: ElementTree.Element, x: float, y: float, width: float, height: float, kind: str) -> None:
     place = {"x": f"{x:.0f}", "y": f"{y:.0f}", "width": f"{width:.1f}", "height": f"{height:.0f}"}
-    ElementTree.SubElement(picture, "rect", place | {"fill": colour})
+    ElementTree.SubElement(picture, "rect", place | {"class": kind})

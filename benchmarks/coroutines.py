@@ -16,6 +16,10 @@ T = TypeVar("T")
 class AsyncRunner(Runner):
     """A runner whose client is asynchronous; it is opened when something is asked of it, and so in no consumer."""
 
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop, of the kind that its workers have."""
+        return asyncio.new_event_loop()
+
     @abstractmethod
     async def open(self) -> None:
         """Connect, and make what has to be there before the first job."""
@@ -78,7 +82,7 @@ class AsyncRunner(Runner):
 
     @cached_property
     def _loop(self) -> asyncio.Runner:
-        loop = asyncio.Runner()
+        loop = asyncio.Runner(loop_factory=self.new_loop)
         loop.run(self.open())
         return loop
 

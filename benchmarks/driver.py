@@ -19,14 +19,18 @@ from typing import Any, TypeVar
 import psycopg
 from redis import Redis
 
-from benchmarks import environments, imports, machine, place
+from benchmarks import environments, imports, machine, messages, place
 from benchmarks.environments import ROOT
 from benchmarks.findings import Findings
 from benchmarks.plan import Plan
 from benchmarks.runners import RUNNERS
-from tests.servers import PostgresServer, RedisServer, Server
+from tests.servers import PostgresServer, RedisServer, Server, ServerError, end_with_the_parent
 
 S = TypeVar("S", bound=Server)
+T = TypeVar("T")
+
+#: How the variables begin that a session does not see.
+_KEPT_OUT = ("NEPHEW_", "PG", "PYTHONPATH", "NODE_OPTIONS", "HUEY_", "CELERY_")
 
 #: The Python that a runner is measured with.
 Interpreter = Callable[[str], Path]
@@ -36,12 +40,18 @@ class SessionError(Exception):
     """A session ended without an answer; has what it and its consumers said."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Servers:
     """Those of our own that run, as far as one of the runners needs them."""
 
-    postgres: PostgresServer | None
-    redis: RedisServer | None
+    postgres: PostgresServer | None = None
+    redis: RedisServer | None = None
+
+    def pid(self, name: str) -> int | None:
+        """The process of the server that this runner is measured on; none for a file."""
+        by_kind: dict[str, Server | None] = {"postgres": self.postgres, "redis": self.redis}
+        server = by_kind.get(RUNNERS[name].server)
+        return server.pid if server else None
 
 
 def run(
@@ -54,20 +64,22 @@ def run(
     """
     pythons = dict(_available(found, interpreter, say))
     began = time.monotonic()
-    with _servers(list(pythons)) as servers:
-        found.postgres = _postgres_version(servers.postgres) if servers.postgres else ""
-        found.redis = _redis_version(servers.redis) if servers.redis else ""
+    with _servers(found, pythons) as servers:
+        found.postgres = postgres_version(servers.postgres) if servers.postgres else ""
+        found.redis = redis_version(servers.redis) if servers.redis else ""
         for number in range(found.plan.rounds):
             found.loads.append(machine.load())
-            for name in _turned(list(pythons), number):
+            for name in turned(list(pythons), number):
                 say(f"{(time.monotonic() - began) / 60:.1f} min, round {number + 1} of {found.plan.rounds}: {name}")
+                plan = found.plan if found.recovers_quickly(name) else found.plan.without_crashes()
                 try:
-                    found.add(name, _session(found.plan.in_round(number), name, pythons[name], servers, number))
+                    found.add(name, _session(plan, name, pythons[name], servers, number))
                 except SessionError as error:
                     found.add_failure(name, str(error))
                 found.minutes = (time.monotonic() - began) / 60
     say("imports")
     found.imports = imports.measure(found.plan.imports, ROOT)
+    found.messages = messages.measure(found.plan.imports)
 
 
 def _available(found: Findings, interpreter: Interpreter, say: Callable[[str], None]) -> Iterator[tuple[str, Path]]:
@@ -79,20 +91,29 @@ def _available(found: Findings, interpreter: Interpreter, say: Callable[[str], N
             found.add_failure(name, str(error))
 
 
-def _turned(names: list[str], number: int) -> list[str]:
-    """Each round begins with another one."""
-    turn = number % len(names) if names else 0
-    return [*names[turn:], *names[:turn]]
+def turned(items: Sequence[T], number: int) -> list[T]:
+    """Each round begins with another one; every second goes backwards, so that none always follows the same one."""
+    turn = number % len(items) if items else 0
+    order = [*items[turn:], *items[:turn]]
+    return order[::-1] if number % 2 else order
 
 
 @contextmanager
-def _servers(names: Sequence[str]) -> Iterator[Servers]:
+def _servers(found: Findings, pythons: dict[str, Path]) -> Iterator[Servers]:
+    """Those that are needed; the runners of one that cannot be started are taken away."""
+    servers = Servers()
     with ExitStack() as started:
-        needed = {RUNNERS[name].server for name in names}
-        yield Servers(
-            started.enter_context(running(PostgresServer())) if "postgres" in needed else None,
-            started.enter_context(running(RedisServer(_redis_program()))) if "redis" in needed else None,
-        )
+        for kind in sorted({RUNNERS[name].server for name in pythons} - {""}):
+            try:
+                if kind == "postgres":
+                    servers.postgres = started.enter_context(running(PostgresServer()))
+                else:
+                    servers.redis = started.enter_context(running(RedisServer(redis_program())))
+            except (ServerError, OSError) as error:
+                for name in [name for name in pythons if RUNNERS[name].server == kind]:
+                    del pythons[name]
+                    found.add_failure(name, str(error))
+        yield servers
 
 
 @contextmanager
@@ -105,7 +126,7 @@ def running(server: S) -> Iterator[S]:
         server.remove()
 
 
-def _redis_program() -> Path | None:
+def redis_program() -> Path | None:
     """The system's, where it has one, since the wheel's is too old for some; none for what the tests take."""
     own = Path(sys.executable).parent  # where the wheel's is, too
     path = os.pathsep.join(folder for folder in os.get_exec_path() if Path(folder) != own)
@@ -113,12 +134,12 @@ def _redis_program() -> Path | None:
     return Path(found) if found else None
 
 
-def _postgres_version(server: PostgresServer) -> str:
+def postgres_version(server: PostgresServer) -> str:
     with psycopg.connect(server.url) as connection:
         return str(connection.info.parameter_status("server_version"))
 
 
-def _redis_version(server: RedisServer) -> str:
+def redis_version(server: RedisServer) -> str:
     with Redis.from_url(server.url) as client:
         return str(client.info("server")["redis_version"])
 
@@ -129,9 +150,8 @@ def _session(plan: Plan, name: str, python: Path, servers: Servers, number: int)
     try:
         (folder / "plan").write_text(json.dumps(asdict(plan)))
         with database(servers.postgres, f"{name}_{number}") as postgres, _emptied(servers.redis) as redis:
-            ended = _run_session(
-                [python, "-m", "benchmarks.session", name], folder, postgres, redis, plan.session_seconds
-            )
+            command = [str(python), "-m", "benchmarks.session", name]
+            ended = _run_session(command, folder, postgres, redis, servers.pid(name), plan.session_seconds)
         return _answer(folder, ended)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -165,17 +185,20 @@ def _emptied(server: RedisServer | None) -> Iterator[str]:
             client.flushall()
 
 
-def _run_session(command: Sequence[str | Path], folder: Path, postgres: str, redis: str, seconds: float) -> str:
+def _run_session(
+    command: Sequence[str], folder: Path, postgres: str, redis: str, server: int | None, seconds: float
+) -> str:
     """How it ended; nothing when well."""
     with open(folder / "session.log", "wb") as output:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=environment() | place.environment(folder, postgres, redis),
+            env=environment() | place.environment(folder, postgres, redis, server),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=end_with_the_parent,
         )
     try:
         code = process.wait(seconds)
@@ -201,5 +224,5 @@ def _answer(folder: Path, ended: str) -> dict[str, Any]:
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would change a runner's settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("NEPHEW_", "PG"))}
+    """Ours, without what would change a runner's settings or programs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_OUT)}

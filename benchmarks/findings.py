@@ -11,6 +11,10 @@ from typing import Any
 from benchmarks import imports
 from benchmarks.plan import Plan
 from benchmarks.runner import About
+from benchmarks.runners import is_ours
+
+#: A consumer whose jobs are done so soon after it was killed is killed in every round; others are waited for long.
+QUICK_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -37,6 +41,8 @@ class Findings:
     #: For each runner, what went wrong.
     failures: dict[str, list[str]] = field(default_factory=dict)
     imports: imports.Times = field(default_factory=dict)
+    #: See `messages.measure`.
+    messages: list[tuple[float, float]] = field(default_factory=list)
 
     def add(self, name: str, answer: dict[str, Any]) -> None:
         """Take what a session found."""
@@ -62,6 +68,15 @@ class Findings:
     def all(self, name: str, key: str) -> list[float]:
         """The figures of all rounds; none where nothing was measured."""
         return self.figures.get(name, {}).get(key, [])
+
+    def has_ours(self) -> bool:
+        """Whether there are figures of every Nephew that was to be measured."""
+        return all(self.figures.get(name) for name in self.names if is_ours(name))
+
+    def recovers_quickly(self, name: str) -> bool:
+        """Whether all jobs of its killed consumer were done soon, whenever that was tried."""
+        tried, took = self.all(name, "lost"), self.all(name, "recovered")
+        return len(took) == len(tried) and all(seconds <= QUICK_SECONDS for seconds in took)
 
     def median(self, name: str, key: str) -> float:
         """

@@ -13,17 +13,31 @@ from benchmarks.runner import About, Runner
 class HueyRunner(Runner):
     """A `huey.Huey`, kept in the variable `huey` of the adapter's module."""
 
-    def __init__(self, huey: Any, module: str, alone: str, *, watches_workers: bool = False, **about: Any) -> None:
+    beats_seldom = True
+
+    def __init__(
+        self,
+        huey: Any,
+        module: str,
+        one: str = "-k thread -w 1",
+        two: Sequence[str] = ("-k process -w 2",),
+        at_a_time: str = "1",
+        watches_workers: bool = False,
+        **about: Any,
+    ) -> None:
         """
         :param module: the adapter's `__name__`.
-        :param alone: the kind of worker that it does best with when there is one, `process` or `thread`.
+        :param one: the options of the consumer that does best with one worker process.
+        :param two: of each of the consumers that do with two.
+        :param at_a_time: how many jobs each worker process then runs.
         """
-        self.huey, self.module, self.alone = huey, module, alone
+        self.huey, self.module, self.one, self.two = huey, module, one, two
         self.watches_workers = watches_workers
         self.noop, self.nap = huey.task()(noop), huey.task()(nap)
+        consumers = f"{len(two)} × " if len(two) > 1 else ""
         self.about = About(
-            worker=f"one: `-k {alone} -w 1`, two: `-k process -w 2`; `-q`",
-            concurrency="1; sleeping jobs: 50 threads (`-k thread -w 50`)",
+            worker=f"one: `{one}`, two: {consumers}`{two[0]}`; `-q`",
+            concurrency=f"{at_a_time}; sleeping jobs: 50 threads (`-k thread -w 50`)",
             **about,
         )
 
@@ -44,16 +58,16 @@ class HueyRunner(Runner):
         return handle.get(blocking=True, timeout=seconds)
 
     def commands(self, workers: int) -> list[list[str]]:
-        """One stock consumer."""
-        return self._consumer(self.alone if workers == 1 else "process", workers)
+        """Stock consumers."""
+        return [self._consumer(options) for options in ([self.one] if workers == 1 else self.two)]
 
     def nap_commands(self) -> list[list[str]]:
         """One stock consumer with threads."""
-        return self._consumer("thread", 50)
+        return [self._consumer("-k thread -w 50")]
 
-    def _consumer(self, kind: str, workers: int) -> list[list[str]]:
-        options = ["-k", kind, "-w", str(workers), "-q"]  # by default it logs two lines a job
-        return [[sys.executable, "-m", "huey.bin.huey_consumer", f"{self.module}.huey", *options]]
+    def _consumer(self, options: str) -> list[str]:
+        quiet = "-q"  # by default it logs two lines a job
+        return [sys.executable, "-m", "huey.bin.huey_consumer", f"{self.module}.huey", *options.split(), quiet]
 
     def waiting(self) -> int:
         """Huey's own count."""

@@ -19,10 +19,14 @@ class Plan:
     enqueue_seconds: float
     #: Single jobs given to an idle consumer, to see when they start.
     starts: int
+    #: How many it are when they start quickly enough for a 99th percentile to be taken; 0: none is taken.
+    tail_starts: int
     #: Single jobs whose result is waited for.
     results: int
     #: How long an idle consumer is watched, after it has come to rest for a quarter of that.
     idle_seconds: float
+    #: The same for a runner whose heart beats seldom: once at least.
+    beat_seconds: float
     #: Jobs of 0.1 s that are run 50 at a time.
     naps: int
     #: Jobs of 2 ms that are run by one worker process, and by two.
@@ -45,22 +49,24 @@ class Plan:
     @property
     def slots(self) -> int:
         """The most jobs that are looked at together, and some more."""
-        return max(self.jobs, self.starts + self.results, self.naps, self.short_naps, self.crash_jobs) + 100
+        singles = max(self.starts, self.tail_starts) + self.results
+        return max(self.jobs, singles, self.naps, self.short_naps, self.crash_jobs) + 100
 
     @property
     def session_seconds(self) -> float:
         """When a session that has not ended is given up."""
         return (
             240
-            + self.idle_seconds * 2
+            + self.beat_seconds * 2
             + (self.starts + self.results) * 2
+            + self.tail_starts
             + self.drain_seconds * 20
             + self.crash_seconds * 2
         )
 
-    def in_round(self, number: int) -> Plan:
-        """The same for one round. Consumers are killed in the first one only: whoever loses jobs is waited for long."""
-        return self if number == 0 else replace(self, crash_naps=0, crash_noops=0)
+    def without_crashes(self) -> Plan:
+        """The same, and no consumer is killed."""
+        return replace(self, crash_naps=0, crash_noops=0)
 
 
 FULL = Plan(
@@ -69,8 +75,10 @@ FULL = Plan(
     drain_seconds=2,
     enqueue_seconds=1.5,
     starts=60,
+    tail_starts=200,
     results=25,
     idle_seconds=4,
+    beat_seconds=12,
     naps=1_000,
     short_naps=1_000,
     crash_naps=20,
@@ -85,14 +93,16 @@ SHORT = Plan(
     drain_seconds=1,
     enqueue_seconds=0.5,
     starts=20,
+    tail_starts=0,
     results=10,
     idle_seconds=2,
-    naps=250,
+    beat_seconds=2,
+    naps=1_000,
     short_naps=250,
     crash_naps=20,
     crash_noops=50,
     crash_seconds=10,
-    long_seconds=2,
+    long_seconds=10,
     imports=3,
 )
 TINY = Plan(
@@ -101,8 +111,10 @@ TINY = Plan(
     drain_seconds=0.1,
     enqueue_seconds=0.1,
     starts=5,
+    tail_starts=10,
     results=3,
     idle_seconds=0.5,
+    beat_seconds=0.5,
     naps=50,
     short_naps=20,
     crash_naps=6,

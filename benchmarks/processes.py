@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,6 +44,20 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
 
 
+def used(pids: Iterable[int]) -> dict[int, float]:
+    """The processor time of each of these processes that is there."""
+    found = {}
+    for pid in pids:
+        with suppress(OSError):  # it has just ended
+            found[pid] = cpu_seconds([pid])
+    return found
+
+
+def used_since(before: Mapping[int, float]) -> float:
+    """The processor time of all of these processes since `used` was asked."""
+    return sum(seconds - before[pid] for pid, seconds in used(before).items())
+
+
 def pss_bytes(pids: Iterable[int]) -> list[int]:
     """The proportional share of memory of each of these processes; those that have ended are left out."""
     found = []
@@ -56,11 +70,5 @@ def pss_bytes(pids: Iterable[int]) -> list[int]:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def busy_seconds() -> float:
-    """The time that all cores have worked so far, on whatever."""
-    user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+    """How many cores the machine has."""
+    return os.cpu_count() or 1

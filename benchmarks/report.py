@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import charts, targets
 from benchmarks.environments import ROOT
 from benchmarks.figures import with_range
-from benchmarks.findings import Findings
+from benchmarks.findings import QUICK_SECONDS, Findings
 from benchmarks.measures import GROUPS, Group, Measure
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -44,13 +45,14 @@ def render(found: Findings) -> str:
     parts = [_circumstances(found), "### Targets", markdown(_TARGET_HEADINGS, targets.rows(found))]
     for group in GROUPS:
         parts += [f"### {group.title}", table(found, group)]
-    parts += ["### Imports", _imports(found), "### Settings", _settings(found), *_failures(found)]
+    parts += ["### Imports", _imports(found), *_messages(found), "### Settings", _settings(found), *_failures(found)]
     return "\n\n".join(parts) + "\n"
 
 
 def table(found: Findings, group: Group) -> str:
     """A row for each runner, a column for each measure."""
-    titles = [f"{measure.title}<br>{measure.unit}" for measure in group.measures]
+    sizes = asdict(found.plan)
+    titles = [f"{measure.title.format(**sizes)}<br>{measure.unit}" for measure in group.measures]
     rows = [
         [f"**{found.title(name)}**", *(_cell(found, name, measure) for measure in group.measures)]
         for name in found.names
@@ -70,6 +72,17 @@ def _imports(found: Findings) -> str:
         wall, cpu, all_wall, _ = ([time[column] for time in times] for column in range(4))
         rows.append([title, with_range(wall, 1), with_range(cpu, 1), with_range(all_wall, 1)])
     return markdown(["import, ms", "wall above", "CPU above", "wall in all"], rows)
+
+
+def _messages(found: Findings) -> list[str]:
+    """One line; none where that was not measured."""
+    if not found.messages:
+        return []
+    ours, pickle = (with_range(micros, 1) for micros in zip(*found.messages, strict=True))
+    return [
+        f"A job with three arguments and its result turned into bytes and back: {ours} µs of a core with Nephew's "
+        f"codec, and {pickle} µs with pickle, as Huey does it."
+    ]
 
 
 def _settings(found: Findings) -> str:
@@ -106,11 +119,12 @@ def _circumstances(found: Findings) -> str:
     lines = [
         f"* `{found.command}` on {found.date}, {found.minutes:.0f} minutes. A cell is {cell}.",
         f"* As many jobs per drain as one worker process does in {plan.drain_seconds:g} s, at most {plan.jobs:,}; "
-        f"{plan.starts} + {plan.results} single jobs; {plan.idle_seconds:g} s idle; "
+        f"{plan.starts} + {plan.results} single jobs, {plan.tail_starts or plan.starts} where they start within 20 ms; "
+        f"{plan.idle_seconds:g} s idle, {plan.beat_seconds:g} s for Nephew and Huey; "
         f"{plan.naps:,} jobs of 0.1 s, {plan.short_naps:,} of 2 ms; {plan.imports} imports.",
-        f"* When a consumer is killed, in the first round, {plan.crash_naps} jobs of 0.2 s and {plan.crash_noops} that "
-        f"do nothing are in the queue, and are waited for {plan.crash_seconds:g} s. The long job is one of "
-        f"{plan.long_seconds:g} s.",
+        f"* When a consumer is killed, {plan.crash_naps} jobs of 0.2 s and {plan.crash_noops} that do nothing are in "
+        f"the queue, and are waited for {plan.crash_seconds:g} s: in the first round, and in the others where all was "
+        f"done within {QUICK_SECONDS:g} s. The long job is one of {plan.long_seconds:g} s.",
         f"* Machine: {found.machine}.",
         f"* Load average before each round, the end of the round before it included: {loads}.",
     ]

@@ -8,6 +8,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
+
+
+def redis_py() -> dict[str, str]:
+    """The versions of the client of Redis in Python, and of its parser in C."""
+    return {"redis-py": version("redis"), "hiredis": version("hiredis")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,10 @@ class About:
     bulk: str
     #: The versions of the packages that take part.
     versions: dict[str, str]
+    #: By its own settings, after how many seconds all jobs of a killed worker are due again; 0: at once, or never.
+    late_seconds: float = 0
+    #: Whether that is only true of the jobs that it had fetched: those that it ran are lost.
+    loses_running: bool = False
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
@@ -41,6 +51,8 @@ class Runner(ABC):
 
     about: About
 
+    #: Whether an idle consumer does something by itself only every ten seconds or so.
+    beats_seldom = False
     #: Whether a consumer of two worker processes notices when one of them is killed, and gives its jobs to others.
     watches_workers = False
 

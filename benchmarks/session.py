@@ -9,6 +9,7 @@ measures failed in the file `answer`. A measure that fails does not keep the nex
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
 
@@ -23,6 +24,7 @@ _MEASURES = (throughput, latency, sleeping, crashes, overtaking)
 
 
 def main(name: str) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # sent when the driver dies; a shell may have it ignored
     plan = Plan(**json.loads((place.folder() / "plan").read_text()))
     board = Board.create(place.board(), plan.slots)
     bench = Bench(runners.load(name), board, plan, place.folder())

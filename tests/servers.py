@@ -147,7 +147,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the tests, which then stop the server
-                preexec_fn=_end_with_the_tests,
+                preexec_fn=end_with_the_parent,
                 **self.options(),
             )
         try:
@@ -383,7 +383,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _end_with_the_tests() -> None:
-    """In the child: be told to stop when the test run dies, however that happens."""
+def end_with_the_parent() -> None:
+    """In the child: be told to stop when its parent dies, such as the test run, however that happens."""
     if _libc:
         _libc.prctl(_PARENT_DEATH_SIGNAL, signal.SIGINT)

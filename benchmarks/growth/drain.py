@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.board import Board
 from benchmarks.consumers import Consumers
 from benchmarks.growth.backlog import Backlog
-from benchmarks.processes import cpu_seconds
+from benchmarks.processes import used, used_since
 
 _LOOK_SECONDS = 0.005
 _START_SECONDS = 60
@@ -60,15 +59,15 @@ def drain(backlog: Backlog) -> Cost:
             backlog.await_workers()
             backlog.enqueue(load.jobs)
         slots = backlog.slots()
-        used = _watch(backlog, slots, consumers)
+        cpu = _watch(backlog, slots, consumers)
     moments = [backlog.board.moments[slot] for slot in slots]
-    return Cost((max(moments) - min(moments)) / 1e9 / (load.jobs - 1), *used, bare)
+    return Cost((max(moments) - min(moments)) / 1e9 / (load.jobs - 1), *cpu, bare)
 
 
 def _watch(backlog: Backlog, slots: Sequence[int], consumers: Consumers) -> tuple[float, float]:
     """Return when all have run; the processor time per job of the consumers, and of the server."""
     backlog.board.await_run(slots[0], _START_SECONDS, consumers.check)
-    ours, theirs = _used(consumers.pids()), _used(backlog.store.pids())
+    ours, theirs = used(consumers.pids()), used(backlog.store.pids())
     first = seen = _seen_from(0, backlog.board, slots)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while (seen := _seen_from(seen, backlog.board, slots)) < len(slots):
@@ -77,23 +76,10 @@ def _watch(backlog: Backlog, slots: Sequence[int], consumers: Consumers) -> tupl
             raise TimeoutError(f"{seen} of {len(slots)} jobs ran within {_PATIENCE_SECONDS} s")
         time.sleep(_LOOK_SECONDS)
     jobs = max(1, len(slots) - first)
-    return _used_since(ours) / jobs, _used_since(theirs) / jobs
+    return used_since(ours) / jobs, used_since(theirs) / jobs
 
 
 def _seen_from(seen: int, board: Board, slots: Sequence[int]) -> int:
     while seen < len(slots) and board.moments[slots[seen]]:
         seen += 1
     return seen
-
-
-def _used(pids: Iterable[int]) -> dict[int, float]:
-    """The processor time of each of these processes that is there."""
-    used = {}
-    for pid in pids:
-        with suppress(OSError):  # it has just ended
-            used[pid] = cpu_seconds([pid])
-    return used
-
-
-def _used_since(before: Mapping[int, float]) -> float:
-    return sum(seconds - before[pid] for pid, seconds in _used(before).items())

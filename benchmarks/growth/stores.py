@@ -13,7 +13,7 @@ from typing import TypeVar
 import psycopg
 from redis import Redis
 
-from benchmarks.driver import database, running
+from benchmarks.driver import database, postgres_version, redis_program, redis_version, running
 from benchmarks.growth.comparisons import POSTGRES, REDIS, SQLITE
 from benchmarks.processes import family
 from tests.servers import PostgresServer, RedisServer
@@ -23,6 +23,10 @@ T = TypeVar("T")
 
 class Store(ABC):
     """One kind of store, with its server if it needs one."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """The version of its server, or library."""
 
     @abstractmethod
     def place(self, number: int, folder: Path) -> AbstractContextManager[str]:
@@ -50,6 +54,10 @@ class Store(ABC):
 
 class SqliteStore(Store):
     """A file for each place."""
+
+    def version(self) -> str:
+        """The library's."""
+        return sqlite3.sqlite_version
 
     @contextmanager
     def place(self, number: int, folder: Path) -> Iterator[str]:
@@ -88,6 +96,10 @@ class PostgresStore(Store):
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
 
+    def version(self) -> str:
+        """The server's."""
+        return postgres_version(self._server)
+
     def place(self, number: int, folder: Path) -> AbstractContextManager[str]:
         """An empty database."""
         return database(self._server, f"growth_{number}")
@@ -122,6 +134,10 @@ class RedisStore(Store):
 
     def __init__(self, server: RedisServer) -> None:
         self._server = server
+
+    def version(self) -> str:
+        """The server's."""
+        return redis_version(self._server)
 
     @contextmanager
     def place(self, number: int, folder: Path) -> Iterator[str]:
@@ -169,7 +185,7 @@ def opened(backend: str) -> Iterator[Store]:
         with running(PostgresServer()) as postgres:
             yield PostgresStore(postgres)
     elif backend == REDIS:
-        with running(RedisServer()) as redis:
+        with running(RedisServer(redis_program())) as redis:
             yield RedisStore(redis)
     else:
         raise ValueError(f"expected one of {SQLITE}, {POSTGRES}, {REDIS}, got {backend}")

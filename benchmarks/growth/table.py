@@ -20,21 +20,20 @@ FLAT = 1.25
 _HEADINGS = (
     "jobs/s",
     "µs per job",
-    "÷ smallest",
     "CPU of consumers<br>µs per job",
     "of the server",
     "CPU ÷ smallest",
     "cores in use",
 )
 _BYTES = ("MB/s", "bytes alone<br>µs per job", "without them")
+#: What is judged.
+_RATIO, _RATIO_WITHOUT = "µs per job<br>÷ smallest", "without them<br>÷ smallest"
 _MICRO = 1e6
 
-#: What a cost does that is not flat, the worse first, and what is said where its reason is not written down.
+#: What a cost does that is not flat: it is more work, or as much that takes longer. The worse first.
 GROWS, WAITS = "grows", "waits longer"
-_UNKNOWN = {
-    GROWS: "it should not; no reason is known.",
-    WAITS: "the work is the same; it waits for the disk, or for a core that something else used.",
-}
+#: What is said where its reason is not written down.
+_UNKNOWN = "it should not; no reason is known."
 
 
 def render(found: Sequence[Findings], rounds: int, command: str) -> str:
@@ -46,6 +45,7 @@ def render(found: Sequence[Findings], rounds: int, command: str) -> str:
         f"* `{command}` on {dt.datetime.now(dt.UTC):%Y-%m-%d}. A cell is the median of {rounds} rounds, with the "
         "lowest and the highest; a ratio is the median of the ratios in each round.",
         f"* Machine: {machine.describe()}.",
+        f"* {', '.join(dict.fromkeys(f'{BACKENDS[each.backend]} {each.version}' for each in found))}.",
     ]
     parts = ["\n".join(lines)]
     for comparison, of_it in itertools.groupby(found, lambda each: each.comparison):
@@ -56,7 +56,8 @@ def render(found: Sequence[Findings], rounds: int, command: str) -> str:
 
 def _table(comparison: Comparison, found: Sequence[Findings]) -> str:
     with_bytes = any(load.argument for load in comparison.loads)
-    headings = ["", comparison.column, "bytes per job<br>in the store", *_HEADINGS, *(_BYTES if with_bytes else ()), ""]
+    first = ["", comparison.column, "bytes per job<br>in the store", *_HEADINGS]
+    headings = [*first, *(_BYTES if with_bytes else ()), _RATIO_WITHOUT if with_bytes else _RATIO, ""]
     rows = []
     for each in found:
         for load, size, costs in zip(comparison.loads, each.sizes, each.costs, strict=True):
@@ -64,6 +65,7 @@ def _table(comparison: Comparison, found: Sequence[Findings]) -> str:
             if costs:
                 cells += _figures(costs, each.costs[0])
                 cells += _bytes(load, costs) if with_bytes else []
+                cells.append(f"{_growth(costs, each.costs[0], _ours):.2f} ×")
                 cells.append(_verdict(costs, each.costs[0]))
             else:
                 cells += ["failed"] + [""] * (len(headings) - len(cells) - 1)
@@ -75,7 +77,6 @@ def _figures(costs: Sequence[Cost], smallest: Sequence[Cost]) -> list[str]:
     return [
         with_range([1 / cost.wall for cost in costs], 0).replace(" (", "<br>("),
         _micros(cost.wall for cost in costs),
-        f"{_growth(costs, smallest, _ours):.2f} ×",
         _micros(cost.consumers for cost in costs),
         _micros(cost.server for cost in costs),
         f"{_growth(costs, smallest, _cpu):.2f} ×",
@@ -122,8 +123,8 @@ def _reasons(found: Sequence[Findings]) -> list[str]:
     for each in found:
         title = BACKENDS[each.backend]
         verdicts = {_verdict(costs, each.costs[0]) for costs in each.costs if costs}
-        if (worst := next((verdict for verdict in _UNKNOWN if verdict in verdicts), None)) is not None:
-            lines.append(f"* **{title}** {worst}: {each.comparison.reasons.get(each.backend, _UNKNOWN[worst])}")
+        if (worst := next((verdict for verdict in (GROWS, WAITS) if verdict in verdicts), None)) is not None:
+            lines.append(f"* **{title}** {worst}: {each.comparison.reasons.get(each.backend, _UNKNOWN)}")
         if each.failure:
             lines.append(f"* **{title}** failed: `{each.failure.splitlines()[0]}`")
     return ["\n".join(lines)] if lines else []

@@ -16,6 +16,7 @@ Figures = dict[str, float]
 class Measure:
     """One column of a table.
 
+    :ivar title: may name what the plan says, in braces.
     :ivar has_all: whether every runner has such a figure, unless something failed.
     """
 
@@ -42,14 +43,15 @@ GROUPS = (
             Measure("enqueue_bulk", "enqueue, bulk", "jobs/s", 0),
             Measure("drain_one", "drain, one worker process", "jobs/s", 0),
             Measure("drain_two", "drain, two", "jobs/s", 0),
-            Measure("cores_two", "cores in use meanwhile", "% of all", 0),
+            Measure("cores_one", "cores used by consumer and server: one", "% of all", 0),
+            Measure("cores_two", "the same: two", "% of all", 0),
         ),
     ),
     Group(
         "One job at a time, and none",
         (
             Measure("start_p50", "enqueue→start, p50", "ms", 2),
-            Measure("start_p99", "enqueue→start, p99", "ms", 2),
+            Measure("start_p99", "enqueue→start, p99", "ms", 2, has_all=False),
             Measure("result_p50", "enqueue→result, p50", "ms", 2),
             Measure("idle_cpu", "idle CPU, all processes", "% of a core", 2),
             Measure("first_job", "from the start of a consumer to its first job", "ms", 0),
@@ -68,7 +70,9 @@ GROUPS = (
     Group(
         "When something goes wrong",
         (
-            Measure("lost", "not done after SIGKILL of the consumer", "% of the jobs", 1),
+            Measure("lost", "lost: not done {crash_seconds:g} s after SIGKILL of the consumer", "% of the jobs", 1),
+            Measure("late", "late by design: due only after that by its settings", "% of the jobs", 1),
+            Measure("recovered", "all of its jobs done", "s after the next start", 2, has_all=False),
             Measure("again", "its running jobs run again", "s after the next start", 2, has_all=False),
             Measure("worker_again", "those of a killed worker process", "s after its death", 2, has_all=False),
             Measure("behind_long", "a job behind a long one starts", "ms", 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.bench import START_SECONDS, Bench
+from benchmarks.bench import START_SECONDS, Bench, warm_up
 from benchmarks.consumers import Consumers
 from benchmarks.measures import Figures
 
@@ -33,7 +33,7 @@ def _times_the_ideal(bench: Bench) -> float:
 def _rate(bench: Bench, workers: int) -> float:
     """Jobs per second."""
     _sleep_all(bench, bench.plan.short_naps, _SHORT_SECONDS, bench.consumers(workers))
-    return bench.board.rate(bench.plan.short_naps)
+    return bench.board.rate(bench.plan.short_naps, warm_up(bench.plan.short_naps))
 
 
 def _sleep_all(bench: Bench, jobs: int, seconds: float, nappers: Consumers) -> None:

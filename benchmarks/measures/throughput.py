@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.bench import START_SECONDS, Bench
+from benchmarks import place
+from benchmarks.bench import START_SECONDS, Bench, warm_up
 from benchmarks.consumers import Consumers
 from benchmarks.measures import Figures
-from benchmarks.processes import busy_seconds, cores, pss_bytes
+from benchmarks.processes import cores, family, pss_bytes, used, used_since
 
 #: Jobs handed over at once by the bulk enqueue.
 BULK = 10_000
@@ -18,18 +19,18 @@ _CHUNK = 100
 #: Jobs that show how fast a runner is.
 _PACE_JOBS = 1_000
 
-_LOOK_SECONDS = 0.05
-_MEMORY_EVERY_LOOKS = 5
+_LOOK_SECONDS = 0.02
+_MEMORY_EVERY_LOOKS = 12
 _MEGABYTE = 1e6
 _PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """What was seen while a queue was drained.
+    """What was seen while a queue was drained, without its begin, when not all workers may be there.
 
     :ivar rate: jobs per second.
-    :ivar cores: how much of all cores was in use, by whomever, in percent.
+    :ivar cores: how much of all cores the consumer and the server used, in percent.
     :ivar worker: the peak memory of the largest process, in MB.
     :ivar everything: that of all of the consumer's processes together.
     """
@@ -45,7 +46,8 @@ def measure(bench: Bench) -> Iterator[Figures]:
     jobs = _pace(bench)
     bench.board.clear()
     yield {"enqueue": _enqueue_singly(bench, jobs)}
-    yield {"drain_one": _drain(bench, jobs, 1).rate}
+    one = _drain(bench, jobs, 1)
+    yield {"drain_one": one.rate, "cores_one": one.cores}
     bench.board.clear()
     yield {"enqueue_bulk": _enqueue_in_bulk(bench, 0, jobs)}
     two = _drain(bench, jobs, 2)
@@ -99,24 +101,38 @@ def _drain(bench: Bench, jobs: int, workers: int) -> Drain:
     kept = bench.runner.kept() - before
     if kept != jobs:
         raise RuntimeError(f"expected {jobs} results to be kept, found {kept}")
-    return Drain(bench.board.rate(jobs), cores_used, worker, everything)
+    return Drain(bench.board.rate(jobs, warm_up(jobs)), cores_used, worker, everything)
 
 
 def _watch(bench: Bench, jobs: int, consumers: Consumers) -> tuple[float, float, float]:
     """Return when all jobs have run; what `Drain` has beside the rate, looked at a few times a second."""
     bench.board.await_run(0, START_SECONDS, consumers.check)
-    started, busy = time.monotonic(), busy_seconds()
     pids = consumers.pids()
-    deadline = started + _PATIENCE_SECONDS + 10 * bench.plan.drain_seconds
-    seen, looks, samples = 0, 0, [pss_bytes(pids)]
-    while (seen := bench.board.seen_from(seen, jobs)) < jobs:
+    samples = [pss_bytes(pids)]
+    seen = _sample(bench, 0, warm_up(jobs), consumers, samples)
+    started, before = time.monotonic(), used([*consumers.pids(), *_server_pids()])
+    _sample(bench, seen, jobs, consumers, samples)
+    cores_used = used_since(before) / (time.monotonic() - started) / cores() * 100
+    samples.append(pss_bytes(consumers.pids()))
+    return cores_used, max(map(max, samples)) / _MEGABYTE, max(map(sum, samples)) / _MEGABYTE
+
+
+def _sample(bench: Bench, seen: int, upto: int, consumers: Consumers, samples: list[list[int]]) -> int:
+    """Return when so many jobs have run, how many have; looks at the memory meanwhile."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS + 10 * bench.plan.drain_seconds
+    looks, pids = 0, consumers.pids()
+    while (seen := bench.board.seen_from(seen, upto)) < upto:
         consumers.check()
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{seen} of {jobs} jobs ran within {time.monotonic() - started:.0f} s")
+            raise TimeoutError(f"{seen} of {upto} jobs ran in time")
         time.sleep(_LOOK_SECONDS)
         looks += 1
         if looks % _MEMORY_EVERY_LOOKS == 0:
             samples.append(pss_bytes(pids))
-    used = (busy_seconds() - busy) / (time.monotonic() - started) / cores() * 100
-    samples.append(pss_bytes(consumers.pids()))
-    return used, max(map(max, samples)) / _MEGABYTE, max(map(sum, samples)) / _MEGABYTE
+    return seen
+
+
+def _server_pids() -> list[int]:
+    """The server with a process for each connection, as PostgreSQL has them."""
+    server = place.server()
+    return family(server) if server else []

@@ -53,6 +53,11 @@ RUNNERS = {
 }
 
 
+def is_ours(name: str) -> bool:
+    """Whether this is Nephew, on one of its backends."""
+    return name.startswith("nephew")
+
+
 def load(name: str) -> Runner:
     """The runner of this name; only in a process that is its session."""
     runner = import_module(f"{__name__}.{name}").RUNNER

@@ -12,7 +12,7 @@ from arq.jobs import Job
 
 from benchmarks import jobs, place
 from benchmarks.coroutines import AsyncRunner, together
-from benchmarks.runner import About
+from benchmarks.runner import About, redis_py
 
 _CONCURRENCY = 1_000
 _NAP_CONCURRENCY = 50
@@ -44,11 +44,12 @@ class Arq(AsyncRunner):
         title="arq",
         worker="N × `arq`, which polls twice a second by default; logging warnings only",
         concurrency=f"{_CONCURRENCY:,} coroutines; {_NAP_CONCURRENCY} when jobs sleep",
+        late_seconds=310,
         acknowledges="each job with its result: a killed worker's jobs run again 310 s later",
         keeps="the result, for an hour",
         durability="as Redis is configured; here it keeps nothing when it ends",
         bulk="none: `asyncio.gather` of `enqueue_job`, 50 at a time",
-        versions={"arq": version("arq"), "redis-py": version("redis")},
+        versions={"arq": version("arq"), **redis_py()},
     )
 
     _redis: ArqRedis

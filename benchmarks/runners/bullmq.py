@@ -31,6 +31,7 @@ class BullMq(Runner):
         title="BullMQ",
         worker="N × a script with one `Worker`",
         concurrency=f"{_CONCURRENCY} promises; {_NAP_CONCURRENCY} when jobs sleep",
+        late_seconds=60,
         acknowledges="each job with its result, in the script that fetches the next one: a killed worker's jobs run "
         "again when their lock (30 s) is over and the check (each 30 s) finds them",
         keeps="the job with its result, for ever",

@@ -13,7 +13,7 @@ from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
 
 from benchmarks import jobs, place
-from benchmarks.runner import About, Runner
+from benchmarks.runner import About, Runner, redis_py
 
 #: Eight times its default: it fetches two jobs for each thread, and waits between two fetches.
 _THREADS = 64
@@ -35,12 +35,13 @@ class Dramatiq(Runner):
         title="dramatiq, Redis",
         worker=f"`dramatiq --processes N --threads {_THREADS}`",
         concurrency=f"{_THREADS} threads; {_NAP_THREADS} when jobs sleep",
+        late_seconds=600,
         acknowledges="each job after its result is stored: a killed worker's jobs run again a minute later, or when "
         "its upkeep comes (one command in a thousand)",
         keeps="the result, for 10 minutes",
         durability="as Redis is configured; here it keeps nothing when it ends",
         bulk="none: a loop of `send`",
-        versions={"dramatiq": version("dramatiq"), "redis-py": version("redis")},
+        versions={"dramatiq": version("dramatiq"), **redis_py()},
     )
 
     def enqueue(self, number: int) -> object:

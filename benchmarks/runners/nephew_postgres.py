@@ -15,7 +15,6 @@ huey = nephew.Nephew("benchmark", place.postgres())
 RUNNER = HueyRunner(
     huey,
     __name__,
-    "thread",
     watches_workers=True,
     title="Nephew, PostgreSQL",
     acknowledges="as on SQLite",

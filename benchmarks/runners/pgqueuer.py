@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import asyncpg
+import uvloop
 from pgqueuer import Job, PgQueuer, Queries
 from pgqueuer.core.completion import CompletionWatcher
 
@@ -52,6 +53,7 @@ class Pgqueuer(AsyncRunner):
         title="pgqueuer",
         worker=f"N × `pgq run --batch-size {_BATCH}`, on uvloop",
         concurrency=f"coroutines, as many as it fetches; {_NAP_CONCURRENCY} when jobs sleep",
+        late_seconds=30,
         acknowledges=f"{_BATCH} jobs in one statement, at most 0.1 s after their end: a killed worker's jobs run again "
         "after 30 s",
         keeps="a row of its log, for ever; no result and no arguments",
@@ -61,11 +63,17 @@ class Pgqueuer(AsyncRunner):
     )
 
     _queries: Queries
+    _watcher: CompletionWatcher
+
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        """As its workers have."""
+        return uvloop.new_event_loop()
 
     async def open(self) -> None:
-        """Connect, and make the tables."""
+        """Connect, and make the tables; one watcher sees the ends of all jobs."""
         self._queries = Queries.from_asyncpg_connection(await asyncpg.connect(place.postgres()))
         await self._queries.install()
+        self._watcher = await CompletionWatcher(self._queries.driver, queries=self._queries).__aenter__()
 
     async def put(self, number: int) -> object:
         """One call."""
@@ -83,8 +91,7 @@ class Pgqueuer(AsyncRunner):
     async def result(self, handle: tuple[int, int], seconds: float) -> object:
         """Told by PostgreSQL of the end."""
         job, number = handle
-        async with CompletionWatcher(self._queries.driver, queries=self._queries) as watcher:
-            status = await asyncio.wait_for(watcher.wait_for(job), seconds)
+        status = await asyncio.wait_for(self._watcher.wait_for(job), seconds)
         return number if status == "successful" else status
 
     async def count_waiting(self) -> int:

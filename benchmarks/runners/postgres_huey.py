@@ -13,7 +13,7 @@ huey = _huey.PostgresHuey("benchmark", dsn=place.postgres())
 RUNNER = HueyRunner(
     huey,
     __name__,
-    "process",
+    one="-k process -w 1",
     title="PostgresHuey",
     acknowledges="as SqliteHuey",
     keeps="as SqliteHuey",

@@ -37,6 +37,7 @@ class Procrastinate(Runner):
         title="procrastinate",
         worker="N × `procrastinate worker`",
         concurrency=f"{_CONCURRENCY} coroutines",
+        late_seconds=100,
         acknowledges="each job after its end: a killed worker's jobs run again when it has been silent for 30 s and "
         "the periodic task of its manual, here once a minute, finds them",
         keeps="the job and its events, for ever; no result",

@@ -11,7 +11,7 @@ from redis import Redis
 from rq import Queue, Retry
 
 from benchmarks import jobs, place
-from benchmarks.runner import About, Runner
+from benchmarks.runner import About, Runner, redis_py
 
 queue = Queue("benchmark", connection=Redis.from_url(place.redis()))
 
@@ -27,12 +27,13 @@ class Rq(Runner):
         title="RQ",
         worker="N × `rq worker --worker-class rq.SimpleWorker --quiet`",
         concurrency="1; it has neither threads nor coroutines",
+        late_seconds=840,
         acknowledges="each job with its result; `Retry(max=1)`: a killed worker's job runs again when its timeout "
         "(3 minutes) and a minute more are over, found by another worker's start or every 10 minutes",
         keeps="the result and the job, for 500 s",
         durability="as Redis is configured; here it keeps nothing when it ends",
         bulk="`enqueue_many`, one pipeline per call",
-        versions={"rq": version("rq"), "redis-py": version("redis")},
+        versions={"rq": version("rq"), **redis_py()},
     )
 
     def enqueue(self, number: int) -> object:

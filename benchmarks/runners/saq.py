@@ -11,7 +11,7 @@ from saq import Job, Queue
 
 from benchmarks import jobs, place
 from benchmarks.coroutines import AsyncRunner
-from benchmarks.runner import About
+from benchmarks.runner import About, redis_py
 
 _CONCURRENCY = 50
 
@@ -38,12 +38,13 @@ class Saq(AsyncRunner):
         title="SAQ, Redis",
         worker="N × `saq`",
         concurrency=f"{_CONCURRENCY} coroutines",
+        late_seconds=75,
         acknowledges="each job with its result; `retries=2`: a killed worker's jobs run again when their timeout "
         "(10 s) is over and the sweep (once a minute, 5 s a job) finds them",
         keeps="the job and its result, for 10 minutes",
         durability="as Redis is configured; here it keeps nothing when it ends",
         bulk="none: `asyncio.gather` of `enqueue`",
-        versions={"saq": version("saq"), "redis-py": version("redis")},
+        versions={"saq": version("saq"), **redis_py()},
     )
 
     async def open(self) -> None:

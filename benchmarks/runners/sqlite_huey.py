@@ -16,7 +16,6 @@ huey = _huey.SqliteHuey("benchmark", filename=str(place.folder() / "huey.db"), f
 RUNNER = HueyRunner(
     huey,
     __name__,
-    "thread",
     title="SqliteHuey",
     acknowledges="deletes a job when it is taken: a killed worker's jobs are lost",
     keeps="the result, until it is read",

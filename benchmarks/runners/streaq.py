@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+import uvloop
 from streaq import Worker
 from streaq.task import Task
 
@@ -37,12 +38,22 @@ class Streaq(AsyncRunner):
         title="streaq",
         worker="N × `streaq run`, on uvloop; `silent` tasks",
         concurrency=f"{_CONCURRENCY} coroutines; {_NAP_CONCURRENCY} when jobs sleep",
+        late_seconds=60,
         acknowledges="each job with its result: a killed worker's jobs run again a minute later",
         keeps="the result, for 5 minutes",
         durability="as Redis is configured; here it keeps nothing when it ends",
         bulk="`enqueue_many`, one pipeline per call",
-        versions={"streaq": version("streaq"), "coredis": version("coredis"), "uvloop": version("uvloop")},
+        versions={
+            "streaq": version("streaq"),
+            "coredis": version("coredis"),
+            "hiredis": version("hiredis"),
+            "uvloop": version("uvloop"),
+        },
     )
+
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        """As its workers have."""
+        return uvloop.new_event_loop()
 
     async def open(self) -> None:
         """Enter the worker in a task of its own, which is the one to leave it when the loop ends."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+import uvloop
 from redis.asyncio import Redis
 from taskiq import AsyncTaskiqTask
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
 from benchmarks import jobs, place
 from benchmarks.coroutines import AsyncRunner, together
-from benchmarks.runner import About
+from benchmarks.runner import About, redis_py
 
 _CONCURRENCY = 100
 _NAP_CONCURRENCY = 50
@@ -33,6 +35,7 @@ class Taskiq(AsyncRunner):
         title="taskiq, Redis streams",
         worker="`taskiq worker --workers N`, on uvloop",
         concurrency=f"{_CONCURRENCY} coroutines; {_NAP_CONCURRENCY} when jobs sleep",
+        late_seconds=600,
         acknowledges="each job after its result is stored: a killed worker's jobs run again 10 minutes later",
         keeps="the result and the job's message, for ever",
         durability="as Redis is configured; here it keeps nothing when it ends",
@@ -40,10 +43,14 @@ class Taskiq(AsyncRunner):
         versions={
             "taskiq": version("taskiq"),
             "taskiq-redis": version("taskiq-redis"),
-            "redis-py": version("redis"),
+            **redis_py(),
             "uvloop": version("uvloop"),
         },
     )
+
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        """As its workers have."""
+        return uvloop.new_event_loop()
 
     async def open(self) -> None:
         """Make the consumer group, which sees only what comes after it."""

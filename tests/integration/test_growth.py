@@ -24,9 +24,8 @@ def findings(*costs: tuple[float, float], reasons: dict[str, str] | None = None)
     """One cost a load, on Redis: µs of wall and of processor time."""
     loads = tuple(Load(f"load {number}", jobs=10) for number in range(len(costs)))
     comparison = Comparison("Waiting", "jobs waiting", loads, reasons=reasons or {})
-    return Findings(
-        comparison, REDIS, [[Cost(wall / 1e6, cpu / 1e6, 0.0, 0.0)] for wall, cpu in costs], [400.0] * len(costs)
-    )
+    found = [[Cost(wall / 1e6, cpu / 1e6, 0.0, 0.0)] for wall, cpu in costs]
+    return Findings(comparison, REDIS, "7.4", found, [400.0] * len(costs))
 
 
 def test_every_load_is_drained_and_has_a_row(tmp_path: Path) -> None:
@@ -52,8 +51,9 @@ def test_a_cost_is_flat_up_to_a_quarter_more_and_what_grows_has_a_reason() -> No
 
     rows = [line.split(" | ") for line in explained.splitlines() if line.startswith("| Redis |")]
     assert [row[-1] for row in rows] == ["flat |", "flat |", "grows |", "waits longer |"]
-    assert rows[0][2:4] == ["400", "25,000"] and rows[2][5] == "1.50 ×" and rows[0][-2] == "0.6"
+    assert rows[0][2:4] == ["400", "25,000"] and rows[2][-2] == "1.50 ×" and rows[0][-3] == "0.6"
     assert "* **Redis** grows: It has to." in explained
+    assert "* Redis 7.4." in explained
     assert "* **Redis** grows: it should not; no reason is known." in unexplained
 
 
@@ -65,6 +65,17 @@ def test_a_comparison_that_fails_says_why_and_does_not_end_the_run() -> None:
     queues, consumers = found
     assert not consumers.failure
     assert queues.failure.startswith("ZeroDivisionError") and "failed" in table.render(found, 1, "command")
+
+
+def test_a_server_that_does_not_start_fails_only_what_is_measured_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_SERVER", "/bin/false")
+    tiny = replace(TINY, waiting=(), finished=(), queues=(), arguments=(), consumers=(1,))
+
+    redis, sqlite = run.measure(tiny, print, [REDIS, SQLITE])
+
+    assert not sqlite.failure
+    assert redis.failure.startswith("Redis ended with exit code 1")
+    assert "| Redis | 1 | – | failed |" in table.render([redis, sqlite], 1, "command")
 
 
 def test_on_sqlite_claims_and_settles_take_as_many_steps_whatever_waits_behind_and_has_ended(tmp_path: Path) -> None:
