@@ -16,6 +16,8 @@ log = logging.getLogger("soak")
 
 #: Kills must not end a job: it could be cut off more often than any cap while it waits for its turn.
 UNCAPPED = 1000
+#: For how long (seconds) the lock of a job is held whose worker is gone.
+LOCKED = 5
 
 
 def done(word: str = "ran") -> None:
@@ -94,7 +96,7 @@ def install(huey: Nephew) -> SimpleNamespace:
 
     @huey.task(max_crashes=UNCAPPED)
     def guarded(name: str) -> None:
-        with huey.lock(name, ttl=5, wait=0.2):
+        with huey.lock(name, ttl=LOCKED, wait=0.2):
             alone(f"lock-{name}", 0.005)
 
     huey.periodic_task(every(seconds=1))(tick)
