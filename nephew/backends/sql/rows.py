@@ -15,7 +15,8 @@ from nephew.backends.sql.tables import Job
 #: Values of columns of the table of jobs, by their names: as many of each as there are rows.
 Columns = Mapping[str, Sequence[Any]]
 
-#: Rows in one statement of SQLite, which compiles one for each number of them: more save little.
+#: Rows in one statement of SQLite, which compiles one for each number of them and keeps it, tens of kilobytes: so only
+#: for powers of two, and no larger ones, which would save little.
 FEW = 32
 #: The most rows in one statement of PostgreSQL, and roughly the most bytes.
 MANY, LONGEST = 1000, 16 * 2**20
@@ -42,10 +43,17 @@ def in_values(columns: Columns) -> Iterator[Rows]:
     same, differing = _split(columns)
     names = ", ".join((*same, *differing))
     rows = list(zip(*differing.values(), strict=True)) or [()]
-    for first in range(0, len(rows), FEW):
-        some = rows[first : first + FEW]
+    first = 0
+    while first < len(rows):
+        some = rows[first : first + _portion(len(rows) - first)]
         values = [*same.values(), *chain.from_iterable(some)]
         yield Rows(names, _select_values(len(same), len(differing), len(some)), values)
+        first += len(some)
+
+
+def _portion(rows: int) -> int:
+    """How many of so many go into one statement of SQLite."""
+    return min(FEW, 1 << rows.bit_length() - 1)
 
 
 @lru_cache(maxsize=512)
