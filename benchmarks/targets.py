@@ -169,7 +169,7 @@ def _latencies(title: str, key: str, bounds: dict[str, float], bound_by: dict[st
 _ONE_JOB = "one process runs one job after the other, each with its record"
 _SYNCS = "each step is a commit that waits until the disk has synced"
 _START = {
-    "Redis": "an enqueue and a claim are a script each, and between them the consumer's parent wakes a worker",
+    "Redis": "an enqueue and the claim that waits for it are a script each; three processes share the cores",
     "PostgreSQL": "the enqueue and the claim are two commits, one after the other, each of which the disk has to sync",
     "SQLite": "between the enqueue and the claim the consumer's parent sees that the file was written",
 }
