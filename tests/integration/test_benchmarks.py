@@ -100,7 +100,7 @@ def test_a_target_holds_or_does_not_or_was_not_measured() -> None:
 
     assert rows["Redis, one process, over RedisHuey"] == ("6.00 (0.90 – 7.00) ×", "holds")
     measured, verdict = rows["idle, enqueue→start, median, Redis"]
-    assert measured == "1.20 ms" and verdict.startswith("**does not hold**; an enqueue and a claim")
+    assert measured == "1.20 ms" and verdict.startswith("**does not hold**; an enqueue and the claim")
     assert rows["Redis, two processes over one"][0] == "1.50 ×"
     assert rows["Redis, two processes over one"][1].endswith("the cores: consumers and server use 99 % of all")
     assert rows["Redis, one process, over BullMQ"] == ("not measured: drain_one of bullmq", "")
