@@ -3,7 +3,7 @@
 --
 -- ARGV: places.
 -- Returns how many there were, still ended.
--- Reads slots; writes jobs, marks, ended:<state>, ends:<slot>, attempts:<id>, logs:<id>, kin:<id>, members:<chord>,
+-- Reads slots, related; writes jobs, marks, ended:<state>, ends:<slot>, attempts:<id>, logs:<id>, kin:<id>, members:<chord>,
 -- chord:<chord>, callbacks, revoked, data_until.
 
 local gone = {}

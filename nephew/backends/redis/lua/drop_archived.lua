@@ -5,8 +5,8 @@
 -- ARGV: seconds that the values of chords are kept for callbacks that may be run again ('': for ever), then for each
 -- job id and what tells its end from another one.
 -- Returns those of them that do not belong there: they live again or have ended anew, or somebody has deleted them.
--- Reads slots, ends:<slot>, deleted; writes ended:<state>, jobs, marks, attempts:<id>, logs:<id>, kin:<id>,
--- members:<chord>, chord:<chord>, callbacks.
+-- Reads slots, ends:<slot>, deleted, related; writes ended:<state>, jobs, marks, attempts:<id>, logs:<id>,
+-- kin:<id>, members:<chord>, chord:<chord>, callbacks.
 
 local ttl, ids, signed = ARGV[1], {}, {}
 for i = 2, #ARGV, 2 do

@@ -5,8 +5,8 @@
 -- callback of, parent, member, time of its enqueueing, head and payload, marks, how many attempts, the attempts, and
 -- its logs (attempt, JSON …).
 -- Returns 1; 0 when there is such a job, when a twin has its unique key, and when the values of the chord are gone.
--- Reads ended:<state>, slots, narrow; writes place, jobs, marks, unique, keyof, kin:<id>, members:<chord>,
--- chord:<chord>, attempts:<id>, logs:<id>, revoked, ends:<slot>, q:<queue>, queues, bell, bell:<queue>, parked.
+-- Reads ended:<state>, slots, narrow; writes place, jobs, marks, unique, keyof, kin:<id>, related,
+-- members:<chord>, chord:<chord>, attempts:<id>, logs:<id>, revoked, ends:<slot>, q:<queue>, queues, bell, bell:<queue>, parked.
 
 local again, id, queue, priority, unique, chord, parent, member, enqueued, body, marks, count = unpack(ARGV, 1, 12)
 if redis.call('HEXISTS', key('jobs'), id) == 1 then
