@@ -15,6 +15,7 @@ huey = nephew.Nephew("benchmark", place.postgres())
 RUNNER = HueyRunner(
     huey,
     __name__,
+    one="-k process -w 1",
     watches_workers=True,
     title="Nephew, PostgreSQL",
     acknowledges="as on SQLite",

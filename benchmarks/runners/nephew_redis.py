@@ -14,6 +14,7 @@ huey = nephew.Nephew("benchmark", place.redis())
 RUNNER = HueyRunner(
     huey,
     __name__,
+    one="-k process -w 1",
     watches_workers=True,
     title="Nephew, Redis",
     acknowledges="as on SQLite, in one script at most 10 ms later",

@@ -14,6 +14,7 @@ huey = nephew.Nephew("benchmark", f"sqlite:///{place.folder() / 'nephew.db'}")
 RUNNER = HueyRunner(
     huey,
     __name__,
+    one="-k process -w 1",
     watches_workers=True,
     title="Nephew, SQLite",
     acknowledges="claims in batches, acknowledges with the result in one transaction at most 10 ms later: a killed "
