@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, U
 from huey.api import PeriodicTask, ResultGroup, TaskWrapper
 from huey.api import Task as HueyTask
 
+from nephew.catchup import Policy
 from nephew.current import Running
 from nephew.errors import ConfigError
 from nephew.job import new_id
@@ -81,6 +82,7 @@ class Task(TaskWrapper, Generic[P, R]):
             huey.refuse_without_transactions(label)
         if settings.get("task_base") is PeriodicTask:
             settings["task_base"] = PeriodicCall
+            settings["nephew_policy"] = Policy.parse(f"task {label}", settings["nephew_policy"])
         self.options = options
         super().__init__(
             huey,
@@ -152,7 +154,8 @@ class Task(TaskWrapper, Generic[P, R]):
 
 
 _HUEYS = frozenset(
-    [f"default_{name}" for name in HUEY_OPTIONS] + ["context", "task_base", "validate_datetime", "nephew_schedule"]
+    [f"default_{name}" for name in HUEY_OPTIONS]
+    + ["context", "task_base", "validate_datetime", "nephew_schedule", "nephew_policy"]
 )
 
 
