@@ -167,21 +167,21 @@ def _latencies(title: str, key: str, bounds: dict[str, float], bound_by: dict[st
 
 #: What was told of the bounds: from how it works, from the settings, or from the tables of this page.
 _ONE_JOB = "one process runs one job after the other, each with its record"
-_SYNCS = "each step is a commit that waits until the disk has synced"
+_SERVER = "the server writes the row of each job twice, and takes more of the cores than the workers"
 _START = {
     "Redis": "an enqueue and the claim that waits for it are a script each; three processes share the cores",
-    "PostgreSQL": "the enqueue and the claim are two commits, one after the other, each of which the disk has to sync",
+    "PostgreSQL": "the enqueue, its notification and the claim follow each other, two of them commits",
     "SQLite": "between the enqueue and the claim the consumer's parent sees that the file was written",
 }
 _RESULT = {
     "Redis": "as the start, with the settle and the wake of the caller, who shares the cores with all of them",
-    "PostgreSQL": "the enqueue, the claim and the settle are three commits, one after the other, each of them synced",
+    "PostgreSQL": "the enqueue, the claim and the settle are three commits, one after the other",
     "SQLite": "as the start, with the settle and the wake of the caller, who sees that the file was written",
 }
 _BULK = "it writes the whole record of each job, and looks whether its id is new"
 _REDIS_ALONE = _cores("nephew_redis", "cores_one", _ONE_JOB)
 _SQLITE_ALONE = _cores("nephew_sqlite", "cores_one", _ONE_JOB)
-_POSTGRES_ALONE = _cores("nephew_postgres", "cores_one", _SYNCS)
+_POSTGRES_ALONE = _cores("nephew_postgres", "cores_one", _SERVER)
 
 TARGETS = (
     Target("Redis, one process, over BullMQ", _over("drain_one", "nephew_redis", "bullmq"), 2, bound_by=_REDIS_ALONE),
@@ -213,13 +213,13 @@ TARGETS = (
         "Redis, two processes over one",
         _two_over_one("nephew_redis", "drain"),
         1.7,
-        bound_by=_cores("nephew_redis", "cores_two", "client, two workers and server share them"),
+        bound_by=_cores("nephew_redis", "cores_two", "the server does all of its work on one of them"),
     ),
     Target(
         "PostgreSQL, two processes over one",
         _two_over_one("nephew_postgres", "drain"),
         1.2,
-        bound_by=_cores("nephew_postgres", "cores_two", _SYNCS),
+        bound_by=_cores("nephew_postgres", "cores_two", _SERVER),
     ),
     Target("the same with jobs of 2 ms", _two_over_one("nephew_postgres", "short_naps"), 1.8),
     Target(
@@ -250,6 +250,7 @@ TARGETS = (
         "× the ideal",
         at_most=True,
         needs={"naps": 1_000},
+        bound_by=_known("50 threads that wake at the same moment share one interpreter, and the cores with the server"),
     ),
     Target("memory of a worker above Huey's (PSS), the highest", _memory_above_huey, 15, "MB", at_most=True),
     Target(

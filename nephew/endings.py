@@ -267,7 +267,8 @@ def crash_handler(huey: Nephew, task: HueyTask | None, reason: str, attempt: int
 
 def _spent(claimed: Claimed, task: HueyTask) -> tuple[str, ...]:
     """The revocations that are over once a job has run: those it ran in spite of, and one that came too late."""
-    return tuple(claimed.revokes) if isinstance(task, PeriodicTask) else (task.revoke_id, *claimed.revokes)
+    own = () if isinstance(task, PeriodicTask) else (task.revoke_id,)
+    return (*own, *claimed.revokes) if claimed.revokes else own
 
 
 def _succeeded(huey: Nephew, claimed: Claimed, task: HueyTask, ran: Ran) -> Finished:

@@ -17,11 +17,11 @@ from nephew.backends.records import Enqueued, NewJob
 from nephew.draft import Draft
 from nephew.errors import NephewError
 from nephew.followups import KEPT_OUT, chord_callback
-from nephew.job import Relation
-from nephew.message import new_job
+from nephew.job import Relation, new_ids
+from nephew.message import are_alike, new_job, new_jobs
 from nephew.middleware import Enqueue, Middleware, around_enqueueing
 from nephew.redaction import hide_error, hiding
-from nephew.result import Result
+from nephew.result import Mapped, Result
 
 if TYPE_CHECKING:
     from nephew.instance import Nephew
@@ -92,6 +92,26 @@ class Intake:
                 self._skip(task)
         return handles
 
+    def mapped(self, kind: type[HueyTask], arguments: Sequence[tuple[Any, ...]]) -> ResultGroup:
+        """Store calls of one task in one step, all or none; the group of their handles."""
+        huey = self._huey
+        if self._is_wrapped or not are_alike(kind):
+            return ResultGroup(self.many([kind(args, {}) for args in arguments]))
+        call = kind()
+        self._make_ready(call)
+        ids, expires = new_ids(len(arguments)), call.expires_resolved
+        stored = self._store(new_jobs(huey, call, ids, arguments))
+
+        def handles() -> list[Result[Any]]:
+            made = zip(ids, arguments, strict=True)
+            return [Result(huey, kind(args, {}, id=id_, expires_resolved=expires)) for id_, args in made]
+
+        group = Mapped(len(ids), handles)
+        if huey.listens(S.SIGNAL_ENQUEUED):
+            self._tell([handle.task for handle in group], stored)
+        self._run_if_immediate(stored)
+        return group
+
     def again(self, task: HueyTask, job_id: str) -> Result[Any]:
         """Store the call of a job once more; the new job's handle."""
         job = self.following(task, parent=job_id, relation=Relation.RETRY)
@@ -151,16 +171,22 @@ class Intake:
         return self._write((task,), (job,))[0]
 
     def _write(self, tasks: Sequence[HueyTask], jobs: Sequence[NewJob]) -> list[Any]:
-        huey = self._huey
-        stored = huey.backend.enqueue(jobs) if jobs else []
+        stored = self._store(jobs)
+        handles = list(map(self._handle, tasks, stored))
+        if self._huey.listens(S.SIGNAL_ENQUEUED):
+            self._tell(tasks, stored)
+        self._run_if_immediate(stored)
+        return handles
+
+    def _store(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        stored = self._huey.backend.enqueue(jobs) if jobs else []
         if failpoints.armed:
             failpoints.reach("enqueued")
-        handles = list(map(self._handle, tasks, stored))
-        if huey.listens(S.SIGNAL_ENQUEUED):
-            self._tell(tasks, stored)
-        if huey._immediate:
-            huey.caller.run([entry.id for entry in stored if not entry.duplicate])
-        return handles
+        return stored
+
+    def _run_if_immediate(self, stored: Sequence[Enqueued]) -> None:
+        if self._huey._immediate:
+            self._huey.caller.run([entry.id for entry in stored if not entry.duplicate])
 
     def _handle(self, task: HueyTask, stored: Enqueued) -> Any:
         if stored.duplicate:

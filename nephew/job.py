@@ -173,9 +173,15 @@ def new_id() -> str:
     try:
         random = _randoms.pop()
     except IndexError:
-        random = _more_randoms()
-    moment = f"{time.time_ns() // 1_000_000:012x}"
-    return f"{moment[:8]}-{moment[8:]}-{random}"
+        random, *others = _random_parts(AT_ONCE)
+        _randoms.extend(others)
+    return f"{_now()}-{random}"
+
+
+def new_ids(count: int) -> list[str]:
+    """As many new job ids, in the order in which they sort: an index takes them one behind the other."""
+    now = _now()
+    return [f"{now}-{random}" for random in sorted(_random_parts(count))]
 
 
 #: The random parts of ids to come. The system is asked for many at once.
@@ -187,12 +193,15 @@ _parts = re.compile("(...)(.)(...)(.{12}).").findall
 _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
-def _more_randoms() -> str:
-    """Make random parts for the ids to come; one of them."""
-    digits = os.urandom(10 * AT_ONCE).hex()
-    first, *others = [f"7{a}-{_VARIANTS[digit]}{b}-{c}" for a, digit, b, c in _parts(digits)]
-    _randoms.extend(others)
-    return first
+def _now() -> str:
+    """The milliseconds that an id begins with."""
+    moment = f"{time.time_ns() // 1_000_000:012x}"
+    return f"{moment[:8]}-{moment[8:]}"
+
+
+def _random_parts(count: int) -> list[str]:
+    digits = os.urandom(10 * count).hex()
+    return [f"7{a}-{_VARIANTS[digit]}{b}-{c}" for a, digit, b, c in _parts(digits)]
 
 
 if hasattr(os, "register_at_fork"):

@@ -53,6 +53,8 @@ class Keeper:
         #: (monotonic seconds).
         self._awake_until = self._next_look = 0.0
         self._wanted = math.inf
+        #: When jobs were last shown as running (monotonic seconds).
+        self._shown_at = -math.inf
         self._thread: threading.Thread | None = None
         #: The consumer is gone: no more jobs are to be claimed.
         self.orphaned = False
@@ -150,10 +152,10 @@ class Keeper:
         dues = [self._settle_by_age()]
         for lane in self.worker.lanes:
             if lane.running is not None:
-                dues += [self._give_back(lane, now), self._show(lane, now)]
-                dues += [self._pass_progress(lane, now), self._pass_log(lane, now)]
+                dues += [self._give_back(lane, now), self._pass_progress(lane, now), self._pass_log(lane, now)]
             elif presence is not None and presence.is_busy(lane.slot):
                 dues.append(MOMENT)
+        dues.append(self._show(now))
         pending = [due for due in dues if due is not None]
         return min(pending) if pending else None
 
@@ -177,19 +179,26 @@ class Keeper:
         lane.give_back()
         return PAUSE if lane.holds_more else None
 
-    def _show(self, lane: Lane, now: float) -> float | None:
-        if lane.marked:
+    def _show(self, now: float) -> float | None:
+        """Have jobs that take long shown as running, all of them at once: many threads have many."""
+        unseen = [(lane, lane.running, lane.since) for lane in self.worker.lanes if not lane.marked]
+        begun = [(lane, running, since) for lane, running, since in unseen if running is not None]
+        if not begun:
             return None
-        running, since = lane.running, lane.since
-        left = SHOWN_AFTER - (now - since)
-        if left > 0 or running is None:
+        left = SHOWN_AFTER - (now - max(self._shown_at, min(since for _, _, since in begun)))
+        if left > 0:
             return left
+        self._shown_at = now
         self.watchdog.wake()
-        if not lane.hushed:
-            started = self.worker.backend.now() - (now - since)
-            self.worker.backend.mark_running(self.worker.number, [(running.seq, running.claim, started)])
-        lane.marked = True
-        return None
+        long = [(lane, running, since) for lane, running, since in begun if now - since >= SHOWN_AFTER]
+        ahead = self.worker.backend.now() - now
+        shown = [(running.seq, running.claim, since + ahead) for lane, running, since in long if not lane.hushed]
+        if shown:
+            self.worker.backend.mark_running(self.worker.number, shown)
+        for lane, running, _ in long:
+            if lane.running is running:  # and not the next one already
+                lane.marked = True
+        return SHOWN_AFTER if len(long) < len(begun) else None
 
     def _pass_progress(self, lane: Lane, now: float) -> float | None:
         running, progress = lane.running, lane.progress

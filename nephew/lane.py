@@ -107,7 +107,9 @@ class Lane:
             self.give_back()
             return None  # a consumer that can begin them may have the jobs
         self.worker.count_held()
-        jobs = self._expected() or self._found()
+        jobs = self._expected()
+        if jobs is None:
+            jobs = self._found()
         if not jobs:
             return None
         self.waiting.extend(jobs)
@@ -121,11 +123,12 @@ class Lane:
             self.keeper.look()
         return following
 
-    def _expected(self) -> list[Claimed]:
-        """The jobs of the claim that was sent ahead; none: it was not, or there were none then."""
+    def _expected(self) -> list[Claimed] | None:
+        """The jobs of the claim that was sent; None: it was not, or there were none when others still ran."""
         with self._handing:
             request = self._requests.popleft() if self._requests else None
-        return [] if request is None else self._taken_by(request)
+        jobs = None if request is None else self._taken_by(request)
+        return jobs if jobs or (request is not None and request.waited) else None
 
     def _found(self) -> list[Claimed]:
         """The jobs that there are now, those included that ends of this worker have brought."""

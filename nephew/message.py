@@ -7,6 +7,8 @@ import hashlib
 import inspect
 import logging
 import math
+from collections.abc import Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from huey.api import Task as HueyTask
@@ -14,6 +16,7 @@ from huey.exceptions import HueyException
 
 from nephew import clock, redaction
 from nephew.backends.records import Claimed, NewJob
+from nephew.codec import Codec
 from nephew.current import running
 from nephew.errors import DecodeError, EncodeError, NephewError, UnknownTask
 from nephew.job import Relation
@@ -30,12 +33,13 @@ LONGEST_KEY = 200
 
 _DEFAULTS = TaskOptions()
 _new_job = maker(NewJob)
+_PAYLOAD = NewJob._fields.index("payload")
 
 
 def options_of(task: HueyTask) -> TaskOptions:
     """The options that a job's task was decorated with."""
-    found = getattr(task, "nephew_options", _DEFAULTS)
-    return found if isinstance(found, TaskOptions) else _DEFAULTS
+    found: TaskOptions = getattr(task, "nephew_options", _DEFAULTS)
+    return found
 
 
 def task_name(huey: Nephew, task: HueyTask) -> str:
@@ -80,6 +84,35 @@ def new_job(
         (task.id, task_name(huey, task), options.queue, encode(huey, task), _priority(task), eta, unique_key, chord,
          expires_at, parent, relation, member, tags, redacted)
     )  # fmt: skip
+
+
+def are_alike(kind: type[HueyTask]) -> bool:
+    """Whether all that is stored of a task's calls beside their ids and arguments is the same."""
+    options = getattr(kind, "nephew_options", _DEFAULTS)
+    return options.unique is False and not options.redact and not callable(options.tags)
+
+
+def new_jobs(huey: Nephew, task: HueyTask, ids: Sequence[str], arguments: Sequence[tuple[Any, ...]]) -> list[NewJob]:
+    """What is stored for calls that are like one but for their ids and arguments; see `new_job` and `are_alike`."""
+    of_all = new_job(huey, task)
+    payloads = _payloads(huey, task, ids, arguments)
+    before, behind = of_all[1:_PAYLOAD], of_all[_PAYLOAD + 1 :]
+    return list(map(_new_job, zip(ids, *map(repeat, before), payloads, *map(repeat, behind), strict=False)))
+
+
+def _payloads(huey: Nephew, task: HueyTask, ids: Sequence[str], arguments: Sequence[tuple[Any, ...]]) -> list[bytes]:
+    message = huey._registry.create_message(task)
+    if type(huey.serializer) is Codec:
+        payloads = huey.serializer.serialize_calls(message, ids, arguments)
+    else:
+        serialize = huey.serializer.serialize
+        payloads = [
+            bytes(serialize(message._replace(id=id_, args=args))) for id_, args in zip(ids, arguments, strict=True)
+        ]
+    if max(map(len, payloads), default=0) > huey.settings.warn_bytes:
+        for payload in payloads:
+            check_size(huey, payload, f"the arguments of {message.name}")
+    return payloads
 
 
 def _tags(task: HueyTask, options: TaskOptions, complete: bool, lenient: bool) -> str | None:

@@ -18,11 +18,13 @@ class Request:
 
     :ivar token: the claim token; its own until it is answered.
     :ivar limit: the most jobs that it takes.
+    :ivar waited: it was made to wait for work, so that its answer says what there is now.
     """
 
     def __init__(self, worker: Worker, limit: int) -> None:
         self._worker, self.limit = worker, limit
         self.token = worker.next_claim()
+        self.waited = False
         self._answer: Callable[[], list[Claimed] | None] | None = None
 
     def send(self) -> bool:
@@ -35,6 +37,7 @@ class Request:
 
     def wait_at(self, doorbell: Doorbell, seconds: float) -> int | None:
         """Have the store do it once there is work, in `seconds` at the latest; see `Doorbell.ask`."""
+        self.waited = True
         descriptor = self._worker.claim_at(doorbell, self.token, self.limit, seconds)
         self._answer = None if descriptor is None else lambda: self._worker.claimed_at(doorbell)
         return descriptor

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
+from huey.api import ResultGroup
 from huey.api import Task as HueyTask
 from huey.constants import EmptyData
 from huey.exceptions import ResultTimeout, TaskException
@@ -241,3 +243,17 @@ class Result(HueyResult, Generic[R]):
     def __await__(self) -> Generator[Any, None, R]:
         """Wait for the job's end; the event loop goes on meanwhile."""
         return self._wait().__await__()
+
+
+class Mapped(ResultGroup):
+    """The handles of a mapped task's jobs. They are made when one is asked for: of most batches none ever is."""
+
+    def __init__(self, size: int, make: Callable[[], list[Result[Any]]]) -> None:
+        self._size, self._make = size, make
+
+    @cached_property
+    def _results(self) -> list[Result[Any]]:
+        return self._make()
+
+    def __len__(self) -> int:
+        return self._size

@@ -145,8 +145,9 @@ class Task(TaskWrapper, Generic[P, R]):
 
     def map(self, it: Iterable[Any]) -> ResultGroup:
         """Enqueue one job for each item (a tuple is unpacked into arguments), in one step: all or none."""
-        new = self.task_class
-        return self.huey.enqueue_many([new(item if isinstance(item, tuple) else (item,), {}) for item in it])
+        arguments = [item if isinstance(item, tuple) else (item,) for item in it]
+        handles = self.huey.intake.mapped(self.task_class, arguments)
+        return handles if self.huey.results else None
 
     def signature(self) -> inspect.Signature:
         """The function's signature."""

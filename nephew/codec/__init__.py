@@ -4,8 +4,9 @@ Both have the interface of `huey.serializer.Serializer`. The first byte names th
 pickle and no compressed file begins with one of ours, so that bytes of others are recognised.
 
 `nephew.codec.wire` writes values as JSON. A message whose arguments are all plain is written flat, by the C
-code of json alone: with three such arguments it takes 2.1 µs to write and 1.75 µs to read, where pickle takes
-1.7 and 1.35 (medians, Python 3.11).
+code of json alone: with three such arguments it takes 2.1 µs to write and 1.6 µs to read, where pickle takes
+1.7 and 1.35 (medians, Python 3.11). Bytes stand in the JSON as base64, long ones behind it as they are: a MiB of
+those takes 0.06 ms each way, where pickle takes 0.3 and 0.05.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ import enum
 import hmac
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from itertools import chain
 from typing import Any, TypeVar, overload
 
 from huey.registry import Message
 
 from nephew.codec import exceptions
+from nephew.codec.beside import Beside, Found, MetLong, refuse
 from nephew.codec.classes import Classes, Registered, described, is_namedtuple
 from nephew.codec.exceptions import Refused, class_name
-from nephew.codec.wire import NATIVE, PLAIN, Reader, Writer, to_json
+from nephew.codec.wire import NATIVE, PLAIN, Reader, Writer, tagged, to_json
 from nephew.errors import ConfigError, DecodeError, EncodeError
 from nephew.tuples import maker
 
@@ -36,6 +40,8 @@ VALUE = b"\xf9"
 PLAIN_MESSAGE = b"\xfa"
 #: First byte of a signed pickle.
 SIGNED_PICKLE = b"\xfb"
+#: First byte of a value, or of a message, with long bytes behind its JSON and a line feed, which is in no JSON of ours.
+WITH_BYTES = b"\xfc"
 
 #: What can be stored, as errors tell it.
 ACCEPTED = (
@@ -48,16 +54,21 @@ _LOOKS = {
     VALUE: "a value of nephew.codec.Codec",
     PLAIN_MESSAGE: "a message of nephew.codec.Codec",
     SIGNED_PICKLE: "a pickle of nephew.codec.SignedPickle",
+    WITH_BYTES: "a value of nephew.codec.Codec",
     b"\x80": "a pickle, as Huey's own serializer writes them",
     b"\x1f": "gzip",
     b"\x78": "zlib",
 }
+_CAREFUL = PLAIN - {int}
 _STRING = frozenset({str})
+_TUPLE = frozenset({tuple})
 #: Reads one JSON value: of a text, from an index on; the value and where it ends.
 _scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]
 _message = maker(Message)
 #: What a later version of Huey has in its messages and ours have not.
-_LATER = (None,) * (len(Message._fields) - 15)
+_LATER: tuple[None, ...] = (None,) * (len(Message._fields) - 15)
+#: How many fields the flat form of a message has that has no times.
+_TIMELESS = 8
 
 
 class Codec:
@@ -84,9 +95,9 @@ class Codec:
 
     def __init__(self) -> None:
         self._classes = Classes()
-        self._writer = Writer(self._classes)
-        self._careful_writer = Writer(self._classes, PLAIN - {int})
-        self._reader = Reader(self._classes)
+        self._writer = Writer(self._classes, long=refuse)
+        self._careful_writer = Writer(self._classes, _CAREFUL)
+        self._readers = {VALUE: Reader(self._classes).read, PLAIN_MESSAGE: _read_plain_message}
 
     def serialize(self, value: Any) -> bytes:
         """The bytes of a value.
@@ -98,6 +109,8 @@ class Codec:
                 if type(value) is Message and (fields := _plain_fields(value)):
                     return PLAIN_MESSAGE + to_json(fields)
                 return VALUE + to_json(self._writer.tree(value))
+            except MetLong:
+                return self._with_bytes(value)
             except ValueError:  # most likely an int with more digits than Python writes
                 return VALUE + to_json(self._careful_writer.tree(value))
         except Refused as refusal:
@@ -107,6 +120,23 @@ class Codec:
         except Exception as error:
             raise EncodeError(f"a {class_name(type(value))} cannot be stored: {_brief(error)}") from error
 
+    def _with_bytes(self, value: Any) -> bytes:
+        beside = Beside()
+        tree = Writer(self._classes, _CAREFUL, lambda long: tagged("beside", *beside.add(long))).tree(value)
+        return beside.behind(WITH_BYTES, to_json(tree), b"\n")
+
+    def serialize_calls(self, message: Any, ids: Sequence[str], arguments: Sequence[tuple[Any, ...]]) -> list[bytes]:
+        """What `serialize` makes of messages that are like one but for their ids and arguments by place.
+
+        :param ids: UUIDs, which JSON has as they are.
+        :raises EncodeError: as `serialize`.
+        """
+        with suppress(ValueError):  # an int with too many digits, most likely; it is written with care
+            if together := _plain_calls(message, ids, arguments):
+                return together
+        each = zip(ids, arguments, strict=True)
+        return [self.serialize(message._replace(id=id_, args=args)) for id_, args in each]
+
     def deserialize(self, data: bytes) -> Any:
         """The value that was serialized.
 
@@ -114,16 +144,20 @@ class Codec:
         """
         if type(data) is not bytes:
             data = _as_bytes(data)
-        mark = data[:1]
-        if mark != VALUE and mark != PLAIN_MESSAGE:
-            raise _not_ours(data, "a value of this codec")
+        read = self._readers.get(data[:1])
         try:
-            text = data[1:].decode("utf-8", "surrogatepass")
-            return _read_plain_message(text) if mark == PLAIN_MESSAGE else self._reader.read(text)
+            return self._read_with_bytes(data) if read is None else read(_text(data[1:]))
         except DecodeError:
             raise
         except Exception as error:  # hostile bytes can bring about any
             raise DecodeError(f"{len(data)} stored bytes cannot be read back: {_brief(error)}") from error
+
+    def _read_with_bytes(self, data: bytes) -> Any:
+        if data[:1] != WITH_BYTES:
+            raise _not_ours(data, "a value of this codec")
+        end = data.index(b"\n")
+        with closing(Found(data, end + 1)) as found:
+            return Reader(self._classes, beside=found.piece).read(_text(data[1:end]))
 
     @overload
     def register(
@@ -250,6 +284,19 @@ def _plain_fields(message: Any) -> list[Any] | None:
     return [*fields, expires, timeout, eta and eta.isoformat(), resolved and resolved.isoformat()]
 
 
+def _plain_calls(message: Any, ids: Sequence[str], arguments: Sequence[tuple[Any, ...]]) -> list[bytes] | None:
+    """The flat form of messages that differ in their ids and arguments; None when one has another form."""
+    fields = _plain_fields(message._replace(args=()))
+    if fields is None or not _TUPLE.issuperset(map(type, arguments)):
+        return None
+    if not PLAIN.issuperset(map(type, chain.from_iterable(arguments))):
+        return None
+    _, task, _, *others = fields
+    begin, between, behind = PLAIN_MESSAGE + b'["', b'",' + to_json(task) + b",", b"," + to_json(others)[1:]
+    each = zip(ids, arguments, strict=True)
+    return [begin + id_.encode() + between + to_json(args) + behind for id_, args in each]
+
+
 def _is_naive(moment: Any) -> bool:
     return moment is None or (type(moment) is dt.datetime and moment.tzinfo is None and not moment.fold)
 
@@ -258,14 +305,14 @@ def _read_plain_message(text: str) -> Any:
     fields, end = _scan(text, 0)
     if end != len(text) or type(fields) is not list:
         raise ValueError("not the fields of one message")
-    id_, task, args, kwargs, retries, delay, priority, backoff, *times = fields
+    expires = timeout = eta = resolved = None
+    if len(fields) == _TIMELESS:
+        id_, task, args, kwargs, retries, delay, priority, backoff = fields
+    else:
+        id_, task, args, kwargs, retries, delay, priority, backoff, expires, timeout, *times = fields
+        eta, resolved = (None if moment is None else dt.datetime.fromisoformat(moment) for moment in times)
     if not (type(id_) is type(task) is str and type(args) is list and type(kwargs) is dict):
         raise ValueError("a message with parts of wrong types")
-    expires, timeout, eta, resolved = times or (None, None, None, None)
-    if eta is not None:
-        eta = dt.datetime.fromisoformat(eta)
-    if resolved is not None:
-        resolved = dt.datetime.fromisoformat(resolved)
     return _message(
         (id_, task, eta, retries, delay, priority, tuple(args), kwargs, None, None, expires, resolved, timeout, None,
          backoff, *_LATER)
@@ -292,6 +339,10 @@ def _reason(cls: type) -> str:
 
 def _brief(error: Exception) -> str:
     return f"{type(error).__name__}: {exceptions.text(str, error)}"[:300]
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
 
 
 def _as_bytes(data: Any) -> bytes:

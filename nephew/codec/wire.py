@@ -27,6 +27,7 @@ from huey.registry import Message
 from huey.utils import SKIPPED, ChordConfig, Error
 
 from nephew.codec import exceptions
+from nephew.codec.beside import LONG
 from nephew.codec.classes import Classes, Registered
 from nephew.codec.exceptions import Refused, TooDeep, class_name
 from nephew.errors import DecodeError
@@ -113,7 +114,6 @@ def _path(value: pathlib.PurePath) -> Any:
 #: How values of these exact types are written; integers get here only from a careful writer.
 _SCALARS: dict[type, Callable[[Any], Any]] = {
     int: lambda value: value if value.bit_length() <= 64 else tagged("int", f"{value:x}"),
-    bytes: lambda value: tagged("bytes", _base64(value)),
     bytearray: lambda value: tagged("bytearray", _base64(value)),
     dt.datetime: _moment,
     dt.time: _moment,
@@ -129,18 +129,27 @@ _SCALARS: dict[type, Callable[[Any], Any]] = {
 
 
 #: The types that are kept as they are.
-NATIVE = PLAIN.union(_SCALARS, {list, tuple, dict, set, frozenset, Message, Error, ChordConfig})
+NATIVE = PLAIN.union(_SCALARS, {bytes, list, tuple, dict, set, frozenset, Message, Error, ChordConfig})
+
+
+def inline(value: bytes) -> Any:
+    """The tree of bytes that stand in the JSON itself."""
+    return tagged("bytes", _base64(value))
 
 
 class Writer:
     """Turns values into trees that JSON can write.
 
     :param plain: types that are left as they are; without int (a careful writer) large integers are tagged.
+    :param long: makes the tree of long bytes.
     """
 
-    def __init__(self, classes: Classes, plain: frozenset[type] = PLAIN) -> None:
-        self._classes, self._plain = classes, plain
+    def __init__(self, classes: Classes, plain: frozenset[type] = PLAIN, long: Callable[[bytes], Any] = inline) -> None:
+        self._classes, self._plain, self._long = classes, plain, long
+        #: For sets: where their items stand beside the JSON would tell in which order they came.
+        self._inline = self if long is inline else Writer(classes, plain)
         self._containers: dict[type, Callable[[Any, int], Any]] = {
+            bytes: lambda value, depth: inline(value) if len(value) < LONG else self._long(value),
             list: self._items,
             tuple: lambda value, depth: tagged("tuple", *self._items(value, depth)),
             dict: self._dict,
@@ -187,7 +196,7 @@ class Writer:
         return trees
 
     def _sorted(self, value: Iterable[Any], depth: int) -> list[Any]:
-        return sorted(self._items(value, depth, "{{…}}"), key=repr)
+        return sorted(self._inline._items(value, depth, "{{…}}"), key=repr)
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
         if TAG not in value and _STRING.issuperset(map(type, value)):
@@ -303,13 +312,17 @@ _READERS: dict[str, Callable[..., Any]] = {
 
 
 class Reader:
-    """Turns JSON text into values. Any exception can come out of it; the codec makes it a `DecodeError`."""
+    """Turns JSON text into values. Any exception can come out of it; the codec makes it a `DecodeError`.
 
-    def __init__(self, classes: Classes) -> None:
+    :param more: how the parts behind codes of this text alone become a value.
+    """
+
+    def __init__(self, classes: Classes, **more: Callable[..., Any]) -> None:
         self._classes = classes
         self._readers = _READERS | {
             "class": self._registered,
             "exception": lambda *parts: exceptions.read(classes.errors, *parts),
+            **more,
         }
         self._decode = json.JSONDecoder(object_hook=self._object).raw_decode
 

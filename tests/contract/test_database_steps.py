@@ -5,15 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from huey.exceptions import TaskTimeout
 
 from nephew import Nephew
 from nephew.backends.contract import Backend
 from nephew.backends.sql import waiting
+from nephew.opening import open_backend
+from nephew.settings import Settings
 from nephew.shield import my_shield
 from nephew.stops import by_exception
-from tests.contract.jobs import job
+from tests.contract.jobs import Hand, job, jobs
+from tests.eventually import eventually
 from tests.places import DATABASES, on
 
 url = on("memory", *DATABASES)
@@ -70,3 +74,29 @@ def test_so_many_due_jobs_leave_room_for_ticks(backend: Backend, monkeypatch: py
     backend.enqueue([job(eta=now + 1) for _ in range(17)])
 
     assert [backend.promote(now + 2) for _ in range(3)] == [15, 2, 0]
+
+
+def test_jobs_are_marked_as_running_in_the_order_in_which_a_settle_locks_them(postgres_url: str, name: str):
+    backend = open_backend(name, f"{postgres_url}?application_name={name}", None, None, "", Settings())
+    hand = Hand(backend)
+    backend.enqueue(jobs("a", "b"))
+    first, second = hand.claim(2)
+    running = [(second.seq, second.claim, 100.0), (first.seq, first.claim, 100.0)]
+
+    def mark() -> None:
+        backend.mark_running(hand.number, running)
+        backend.close()
+
+    with psycopg.connect(postgres_url) as settling, psycopg.connect(postgres_url, autocommit=True) as watching:
+        lock = "SELECT seq FROM nephew_job WHERE seq = %s FOR UPDATE NOWAIT"
+        settling.execute(lock, (first.seq,))
+        marking = threading.Thread(target=mark)
+        marking.start()
+        waits = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+        eventually(lambda: watching.execute(waits, (name,)).fetchone() is not None)
+        settling.execute(lock, (second.seq,))  # else both would wait for each other
+        settling.rollback()
+        marking.join()
+
+    assert {backend.row(id).state for id in "ab"} == {"running"}
+    backend.close()

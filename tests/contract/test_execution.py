@@ -31,6 +31,15 @@ def test_a_job_goes_from_a_call_to_a_stored_result(huey: Nephew, work: Work):
     assert result.state == State.SUCCEEDED
 
 
+def test_long_bytes_come_and_go_as_they_are(huey: Nephew, work: Work):
+    long = bytes(range(256)) * 100
+    result = huey.task()(lambda data: [data, data[::-1]])(long)
+    work(huey)
+
+    assert result.get() == [long, long[::-1]]
+    assert huey.job(result.id).args == (long,)
+
+
 def test_none_is_a_result_that_is_not_waited_for(huey: Nephew, work: Work):
     result = huey.task()(lambda: None)()
     work(huey)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from nephew import Nephew
 from nephew.errors import NephewError
+from nephew.request import Request
 from tests.contract.conftest import Work
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -204,3 +206,18 @@ def test_on_sqlite_a_fork_inside_a_write_waits_for_nobody(sqlite_url: str, name:
     thread.join()
 
     assert (ended, entered) == (0, [True])
+
+
+def test_a_claim_that_is_on_its_way_is_answered_to_the_parent_of_a_fork(make_huey: Callable[..., Nephew]):
+    huey = make_huey()
+    huey.task(name="noop")(lambda number: None).map(range(3))
+    request = Request(huey.worker, 2)
+    request.send()
+
+    def use_and_close() -> None:
+        assert huey.pending_count() <= 3
+        huey.backend.close()
+        gc.collect()
+
+    assert in_a_child(use_and_close)[1] == 0
+    assert len(request.jobs()) == 2

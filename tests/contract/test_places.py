@@ -73,3 +73,18 @@ def test_on_redis_a_result_outlives_the_record_of_its_job(redis_url: str, name: 
     assert backend.take_result("1") == b"result"
     assert backend.outcome("1") == ("succeeded", None, None)
     backend.close()
+
+
+def test_on_redis_relations_of_a_job_go_with_its_record(redis_url: str, name: str):
+    backend = open_redis(name, redis_url, Settings(keep_records=1))
+    hand, relations = Hand(backend), backend.key("kin", "parent")
+    backend.enqueue([job("parent"), job("child", parent="parent", relation="call")])
+    parent, child = hand.claim(2)
+
+    hand.settle(succeeded(parent))
+    assert backend.call("SMEMBERS", relations) == [b"child"]
+    hand.settle(succeeded(child))
+
+    assert [row.id for row in backend.rows()] == ["child"]
+    assert not backend.call("EXISTS", relations)
+    backend.close()

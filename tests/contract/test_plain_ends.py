@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nephew.backends.contract import Backend
 from nephew.backends.records import Claimed, Holder, Outcome, Settled
-from tests.contract.jobs import Hand, again, given_back, job, jobs, succeeded
+from tests.contract.jobs import Hand, again, failed, given_back, job, jobs, succeeded
 
 
 def ended(claimed: Claimed, **changes: object) -> Outcome:
@@ -67,6 +67,20 @@ def test_of_ends_of_which_one_was_lost_the_others_stand(backend: Backend):
     assert reply.lost == {(lost.seq, lost.claim): Holder(heir.number, theirs.claim)}
     assert backend.outcome("a")[0] == "succeeded"
     assert backend.outcome("b")[0] == "queued"
+
+
+def test_what_ends_beside_a_lost_one_is_counted_and_told_once(backend: Backend):
+    hand = Hand(backend)
+    backend.enqueue(jobs("a", "b", "c"))
+    fine, lost, bad = hand.claim(3)
+    backend.settle(hand.number, 1, [given_back(lost)])
+
+    reply = backend.settle(hand.number, 2, [ended(fine), ended(lost), failed(bad, task=bad.task)])
+
+    assert set(reply.lost) == {(lost.seq, lost.claim)}
+    assert [backend.row(id).attempts for id in "abc"] == [1, 0, 1]
+    assert [attempt.outcome for attempt in backend.attempts("c")] == ["failed"]
+    assert [(id, state) for id, _, state, _ in told(backend)] == [("a", "succeeded"), ("c", "failed")]
 
 
 def test_of_ends_of_which_one_was_to_be_stopped_the_others_stand(backend: Backend):

@@ -10,6 +10,7 @@ from nephew import Nephew
 from nephew.backends.contract import Backend
 from nephew.backends.records import Claimed
 from nephew.errors import BackendError
+from nephew.job import State
 from nephew.opening import open_backend
 from nephew.settings import Settings
 from tests.contract.crowd import at_once
@@ -42,6 +43,19 @@ def test_within_a_priority_the_first_in_is_the_first_out(backend: Backend):
     claimed = hand.claim(2) + hand.claim(3) + hand.claim(9)
 
     assert ids(claimed) == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_places_are_counted_on_over_any_number_of_jobs_that_come_together(backend: Backend):
+    hand, given = Hand(backend), [[job() for _ in range(size)] for size in (3, 96, 1, 170, 400)]
+    for each in given:
+        backend.enqueue(each)
+
+    claimed = hand.claim(999)
+    hand.settle(*map(succeeded, claimed))
+
+    assert ids(claimed) == [new.id for each in given for new in each]
+    assert [entry.seq for entry in claimed] == sorted({entry.seq for entry in claimed})
+    assert {(backend.outcome(entry.id) or ("unknown",))[0] for entry in claimed[::33]} == {State.SUCCEEDED}
 
 
 def test_the_higher_priority_goes_first(backend: Backend):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -10,11 +11,14 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
+from nephew import Nephew
 from nephew.backends.contract import Backend
 from nephew.backends.records import Claimed, Outcome
 from nephew.backends.redis import RedisBackend
 from nephew.backends.redis.scripts import script
 from nephew.backends.sql import SqlBackend
+from nephew.backends.watcher import Doorbell
+from nephew.lane import Lane
 from nephew.opening import open_backend
 from nephew.settings import Settings
 from tests.contract.jobs import Hand, job, succeeded
@@ -38,11 +42,11 @@ class Asked(NamedTuple):
 EXPECTED = {
     "sqlite": {
         "enqueue 1": Asked(0, 1),
-        "claim 1": Asked(0, 2),
+        "claim 1": Asked(0, 3),
         "settle 1": Asked(0, 5),
-        "enqueue 100": Asked(0, 6),
-        "claim 100": Asked(0, 2),
-        "settle 100": Asked(0, 8),
+        "enqueue 100": Asked(0, 5),
+        "claim 100": Asked(0, 3),
+        "settle 100": Asked(0, 7),
         "claim nothing": Asked(0, 2),
     },
     "postgres": {
@@ -165,3 +169,26 @@ def life_of(size: int, hand: Hand, asking: Asking) -> dict[str, Asked]:
         f"settle {len(claimed)}": asking.by(lambda: hand.settle(*map(succeeds, claimed))),
         "claim nothing": asking.by(lambda: hand.claim(size)),
     }
+
+
+def test_an_idle_worker_claims_once_for_each_time_that_it_waits(request: pytest.FixtureRequest, name: str):
+    server = request.getfixturevalue("redis")
+    huey = Nephew(name, server.url)
+    lane, doorbell = Lane(huey.worker), huey.backend.doorbell()
+    assert doorbell is not None
+    waits_in_vain(lane, doorbell)  # it looks and signs on first
+    with server.client() as client:
+        before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+
+        waits_in_vain(lane, doorbell)
+
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] - before == 1
+    doorbell.close()
+    huey.sign_off()
+    huey.close()
+
+
+def waits_in_vain(lane: Lane, doorbell: Doorbell) -> None:
+    descriptor = lane.ask(doorbell, 0.02)
+    assert select.select([descriptor], [], [], 20)[0]
+    assert lane.next() is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 import redis as driver
 
-from nephew.backends.redis import scripts
+from nephew.backends.redis import packing, scripts
 from nephew.errors import BackendError
 from nephew.job import ENDED
 from tests.consumers import KINDS, Bench, Consumer, repeated
@@ -344,7 +343,7 @@ def told(bench: Bench, admin: driver.Redis) -> list[list[str]]:
     """All that happened: job, task, state, worker, error."""
     entries: Any = admin.xrange(key_of(bench, "events"))
     batches = [entry[b"of"] for _, entry in entries]
-    return [event for batch in batches for event in json.loads(b"[" + batch + b"]")]
+    return [event for batch in batches for event in packing.events(batch)]
 
 
 def assert_recovered(consumer: Consumer) -> None:

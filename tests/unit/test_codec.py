@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import collections
 import dataclasses
 import datetime as dt
@@ -23,11 +24,13 @@ from huey.api import chord
 from huey.exceptions import CancelExecution, RateLimitExceeded, RetryTask, TaskException
 from huey.registry import Message
 from huey.utils import SKIPPED, ChordConfig, Error
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nephew.codec import PLAIN_MESSAGE, Codec
+from nephew.codec import PLAIN_MESSAGE, VALUE, Codec
+from nephew.codec.beside import LONG
 from nephew.errors import ConfigError, DecodeError, EncodeError, JobEnded, RemoteError
+from nephew.job import new_ids
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 PLUS_ONE = dt.timezone(dt.timedelta(hours=1))
@@ -293,6 +296,48 @@ def test_any_plain_message_comes_back_as_it_was(args: list[Any], kwargs: dict[st
 
     assert data.startswith(PLAIN_MESSAGE)
     assert same(Codec().deserialize(data), message)
+
+
+@given(messages, st.lists(st.lists(plain | values, max_size=3).map(tuple), max_size=4))
+@example(MESSAGE._replace(on_complete=None), [(1,), ("two", 10**5000)])
+def test_calls_written_together_are_the_bytes_of_each(message: Message, arguments: list[tuple[Any, ...]]) -> None:
+    ids = new_ids(len(arguments))
+
+    together = Codec().serialize_calls(message, ids, arguments)
+
+    each = [message._replace(id=id, args=args) for id, args in zip(ids, arguments, strict=True)]
+    assert together == list(map(Codec().serialize, each))
+
+
+LONG_BYTES = bytes(range(256)) * (LONG // 256)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        LONG_BYTES,
+        [LONG_BYTES, b"short", (LONG_BYTES[::-1], 10**5000)],
+        {LONG_BYTES: LONG_BYTES[::-1], b"": 1},
+        {LONG_BYTES, LONG_BYTES[::-1]},
+        bytearray(LONG_BYTES),
+        MESSAGE._replace(
+            args=(LONG_BYTES,), kwargs={"a": LONG_BYTES}, on_complete=MESSAGE._replace(args=(LONG_BYTES,))
+        ),
+    ],
+    ids=["alone", "list", "dict", "set", "bytearray", "message"],
+)
+def test_long_bytes_come_back_wherever_they_are(value: Any) -> None:
+    assert same(there_and_back(value), value)
+
+
+def test_long_bytes_are_kept_as_they_are() -> None:
+    assert len(Codec().serialize(LONG_BYTES)) < len(LONG_BYTES) + 40
+
+
+def test_long_bytes_of_earlier_versions_are_read() -> None:
+    text = binascii.b2a_base64(LONG_BYTES, newline=False).decode()
+
+    assert Codec().deserialize(VALUE + f'[{{"!":["bytes","{text}"]}}]'.encode()) == [LONG_BYTES]
 
 
 def test_messages_of_pipelines_and_chords_come_back_as_hueys_registry_made_them() -> None:

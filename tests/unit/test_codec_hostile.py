@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nephew.codec import PLAIN_MESSAGE, VALUE, Codec, SignedPickle
+from nephew.codec import PLAIN_MESSAGE, VALUE, WITH_BYTES, Codec, SignedPickle
+from nephew.codec.beside import LONG
 from nephew.errors import ConfigError, DecodeError, EncodeError, RemoteError
 from tests.unit import test_codec
 from tests.unit.test_codec import MESSAGE, SAMPLES, Color, Name, Opaque, Pair, Point, ShopError, raised
@@ -90,6 +91,7 @@ ENCODED = [
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x"),
         MESSAGE._replace(eta=dt.datetime(2030, 1, 1), kwargs={"a": 1}),
         MESSAGE._replace(on_complete=MESSAGE, on_error=MESSAGE, chord_config=("c", 1, 0, MESSAGE)),
+        [b"long" * LONG, {"a": b"longer" * LONG}],
     ]
 ]
 
@@ -99,6 +101,7 @@ def test_random_bytes_are_not_read(data: bytes) -> None:
     read_hostile(data, HOSTILE)
     read_hostile(VALUE + data, HOSTILE)
     read_hostile(PLAIN_MESSAGE + data, HOSTILE)
+    read_hostile(WITH_BYTES + data, HOSTILE)
 
 
 @given(st.sampled_from(ENCODED), st.data())
@@ -237,6 +240,26 @@ def test_bytes_that_nobody_wrote_give_a_decode_error(text: str) -> None:
     for mark in (VALUE, PLAIN_MESSAGE):
         with pytest.raises(DecodeError):
             Codec().deserialize(mark + text.encode())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b'"no line feed"',
+        b"nothing\n",
+        b'{"!":["beside",0,5]}\nfour',
+        b'{"!":["beside",-1,2]}\nfour',
+        b'{"!":["beside",3,-1]}\nfour',
+        b'{"!":["beside",0,true]}\nfour',
+        b'{"!":["beside",0.0,4]}\nfour',
+        b'{"!":["beside",0]}\nfour',
+        b'[{"!":["beside",0,4]},{"!":["beside",0,4]}]\nfour',
+    ],
+)
+def test_bytes_that_are_not_there_give_a_decode_error(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        Codec().deserialize(WITH_BYTES + data)
 
 
 @pytest.mark.parametrize(

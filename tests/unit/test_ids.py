@@ -8,7 +8,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from nephew.job import AT_ONCE, new_id
+from nephew.job import AT_ONCE, new_id, new_ids
 
 
 def test_an_id_is_a_uuid_of_version_7_that_tells_when_it_was_made():
@@ -22,6 +22,17 @@ def test_an_id_is_a_uuid_of_version_7_that_tells_when_it_was_made():
     assert {(each.version, each.variant) for each in made} == {(7, uuid.RFC_4122)}
     assert all(before <= each.int >> 80 <= after for each in made)
     assert sorted(each[:13] for each in ids) == [each[:13] for each in ids]
+
+
+def test_ids_that_are_made_together_are_of_the_same_kind_and_in_order():
+    before = new_id()
+    ids = new_ids(1000)
+
+    made = [uuid.UUID(each) for each in ids]
+
+    assert {(each.version, each.variant) for each in made} == {(7, uuid.RFC_4122)}
+    assert ids == sorted(set(map(str, made)))
+    assert ids[0][:13] >= before[:13]
 
 
 def test_threads_make_no_id_twice():

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from nephew import Nephew
-from nephew.keeper import LINGER, Keeper
+from nephew.keeper import LINGER, SHOWN_AFTER, Keeper
 from nephew.lane import Lane
 from nephew.presence import Presence
+from nephew.worker import Worker
 from tests.eventually import eventually
 
 
@@ -60,6 +61,35 @@ def test_a_job_that_begins_long_after_its_claim_is_shown_as_running(huey: Nephew
     keeper.stop()
 
     assert states[-1] == "running"
+
+
+def test_jobs_that_take_long_side_by_side_are_shown_as_running_in_one_step(huey: Nephew):
+    leave = threading.Event()
+    huey.task(name="long")(lambda number: leave.wait(10)).map(range(3))
+    worker = Worker(huey, slots=3)
+    lanes = [Lane(worker) for _ in range(3)]
+    keeper = Keeper(worker)
+
+    def run(lane: Lane) -> None:
+        claimed = lane.next()
+        assert claimed is not None
+        lane.run(claimed)
+        lane.close()
+        huey.backend.close()
+
+    running = [threading.Thread(target=run, args=[lane]) for lane in lanes]
+    for thread in running:
+        thread.start()
+    eventually(lambda: all(lane.running is not None for lane in lanes))
+    keeper.keep(time.monotonic() + SHOWN_AFTER)
+    leave.set()
+    for thread in running:
+        thread.join()
+    worker.retire()
+    keeper.stop()
+
+    told = [[event.state for event in batch.events] for batch in huey.backend.events("0")]
+    assert [states for states in told if "running" in states] == [["running"] * 3]
 
 
 class Noting(Keeper):

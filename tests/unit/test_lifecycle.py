@@ -92,7 +92,7 @@ class Walk:
         self.orders: list[Callable[[], None]] = []
         self.work = self.huey.task(name="work")(self._work)
         self.lane = Lane(self.huey.worker)
-        self.keeper = Keeper(self.huey.worker)
+        self.keeper, self.late = Keeper(self.huey.worker), 0
 
     def _before(self, job: Running, call_next: Run) -> None:
         if job.args:  # the function takes none
@@ -105,8 +105,9 @@ class Walk:
 
     # -- what a job can be told ---------------------------------------------------------------------
     def show(self) -> None:
-        """Run for so long that the job is shown as running."""
-        self.keeper.keep(time.monotonic() + 1)
+        """Run for so long that the job is shown as running, some time after the last one was."""
+        self.late += 1
+        self.keeper.keep(time.monotonic() + self.late)
 
     def fail(self) -> None:
         self.orders.clear()

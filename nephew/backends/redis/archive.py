@@ -132,7 +132,7 @@ class Archiving(History):
 def _events(values: Sequence[bytes]) -> list[Any]:
     """The events of an entry of the stream."""
     fields = dict(zip(values[::2], values[1::2], strict=True))
-    return list(json.loads(b"[" + fields[b"of"] + b"]"))
+    return packing.events(fields[b"of"])
 
 
 def _ended(events: Sequence[Any]) -> Iterator[str]:

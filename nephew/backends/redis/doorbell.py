@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -63,7 +64,7 @@ class ClaimingDoorbell(Doorbell):
             return None
         worker, claim, step = asked
         try:
-            if not self._connection.can_read(timeout=0):
+            if not _is_readable(self._connection):
                 self.close()
                 return None
             self._connection.read_response()
@@ -83,3 +84,10 @@ class ClaimingDoorbell(Doorbell):
         log.debug("Cannot wait for work (%s); looking once a second until that is over.", error)
         self.close()
         self._not_before = time.monotonic() + RETRY_SECONDS
+
+
+def _is_readable(connection: Any) -> bool:
+    """Whether the server has answered, or is gone. redis-py would look twice, while a job is waiting."""
+    poller = select.poll()
+    poller.register(connection._sock.fileno(), select.POLLIN)
+    return bool(poller.poll(0))

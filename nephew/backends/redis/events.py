@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from nephew.backends.events import EventBatch, EventRow
 from nephew.backends.records import Ended
@@ -98,7 +96,7 @@ def _number(event_id: str) -> int:
 
 def _batch(entry: bytes, at: bytes, of: bytes) -> EventBatch:
     """The events of an entry, whose id is the number of the last of them."""
-    told: list[list[Any]] = json.loads(b"[" + of + b"]")
+    told = packing.events(of)
     first = int(entry.partition(b"-")[0]) - len(told) + 1
     moment = float(at)
     rows = (EventRow(str(number), moment, *event) for number, event in enumerate(told, first))

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
 from nephew.backends.records import Claimed, LogLines, Never, NewJob, Outcome, Row
 from nephew.backends.texts import storable
 from nephew.errors import Refused
 from nephew.job import ENDED, State
+from nephew.tuples import maker
 
 #: The head of a record, in this order.
 HEAD = (
     "task", "queue", "priority", "eta", "unique_key", "chord", "expires_at", "parent", "relation", "member", "tags",
     "redacted",
 )  # fmt: skip
+_head = itemgetter(*map(NewJob._fields.index, HEAD))
+_id_and_payload = itemgetter(*map(NewJob._fields.index, ("id", "payload")))
+#: What plain ends of the same claim have in common, and what is an end's own.
+_in_common = itemgetter(*map(Outcome._fields.index, (
+    "claim", "task", "worker", "state", "counted", "attempt", "error", "reason", "payload", "progress", "follow_ups",
+    "never", "chord_mark", "chord_done", "fingerprint", "log",
+)))  # fmt: skip
+_NOTHING_ELSE = [State.SUCCEEDED, True, None, None, None, None, None, (), (), None, None, None, None]
+_its_own = itemgetter(*map(Outcome._fields.index, ("id", "seq", "started_at", "finished_at", "result", "forget")))
+_new_claimed = maker(Claimed)
 #: Most jobs have no revocation.
 NOTHING: dict[str, bytes] = {}
 
@@ -63,31 +74,32 @@ def new_job(job: NewJob) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def is_plain(job: NewJob) -> bool:
-    """Whether it only waits in its queue."""
-    later, bound = job.eta is not None or job.expires_at is not None, job.unique_key or job.parent or job.member
-    return not later and not bound
+def plain(job: NewJob) -> tuple[Any, ...] | None:
+    """The values of a job as `lua/enqueue_one.lua` reads them; None when it is not plain."""
+    head = _head(job)
+    return (job.id, job.queue, -job.priority, body(head, job.payload)) if _is_plain(head) else None
 
 
-def plain(job: NewJob) -> tuple[Any, ...]:
-    """The values of a plain job, as `lua/enqueue_one.lua` reads them."""
-    return job.id, job.queue, -job.priority, body(_head(job), job.payload)
-
-
-def plain_runs(jobs: Sequence[NewJob]) -> Iterator[Any]:
-    """The values of plain jobs, as `lua/enqueue_plain.lua` reads them."""
+def plain_runs(jobs: Sequence[NewJob]) -> list[Any] | None:
+    """The values of jobs as `lua/enqueue_plain.lua` reads them; None when one of them is not plain."""
+    values: list[Any] = []
     for head, run in groupby(jobs, _head):
-        told = [value for job in run for value in (job.id, _bytes(job.payload))]
+        if not _is_plain(head):
+            return None
+        told = list(chain.from_iterable(map(_id_and_payload, run)))
+        if {*map(type, told[1::2])} != {bytes}:
+            for payload in told[1::2]:
+                _bytes(payload)
         _, queue, priority, *_ = head
-        yield from (queue, -priority, _written(head), len(told) // 2)
-        yield from told
+        values += (queue, -priority, _written(head), len(told) // 2)
+        values += told
+    return values
 
 
-def _head(job: NewJob) -> tuple[Any, ...]:
-    return (
-        job.task, job.queue, job.priority, job.eta, job.unique_key, job.chord, job.expires_at, job.parent,
-        job.relation, job.member, job.tags, job.redacted,
-    )  # fmt: skip
+def _is_plain(head: tuple[Any, ...]) -> bool:
+    """Whether a job with this head only waits in its queue."""
+    _, _, _, eta, unique_key, _, expires_at, parent, _, member, *_ = head
+    return eta is None and expires_at is None and not (unique_key or parent or member)
 
 
 def _text(value: float | None) -> str | float:
@@ -102,11 +114,11 @@ def _kin(parent: str | None, relation: str | None) -> str:
 def claimed(id: bytes, record: bytes, claim: int, marks: bytes = b"", stop: bytes = b"") -> Claimed:
     """A claimed job; one whose record is none has its bytes as the payload, of no task, and will be parked."""
     try:
-        first, head, payload = record.split(b"\n", 2)
-        place = int(first.partition(b" ")[0])
+        place, rest = record.split(b" ", 1)
+        _, head, payload = rest.split(b"\n", 2)
         task, queue, priority, chord, expires_at, tags = _standing(head)
-        job = Claimed._make((place, id.decode(), task, queue, payload, priority, 0, 0, False, claim, chord, expires_at,
-                             tags, None, False, (), NOTHING))  # fmt: skip
+        job = _new_claimed((int(place), id.decode(), task, queue, payload, priority, 0, 0, False, claim, chord,
+                            expires_at, tags, None, False, (), NOTHING))  # fmt: skip
         return _marked(job, marks, stop) if marks or stop else job
     except (ValueError, TypeError):
         return Claimed(0, id.decode(errors="replace"), "", "default", record, 0.0, 0, 0, False, claim, None)
@@ -150,50 +162,45 @@ def expiry(marks: dict[str, Any], stored: float | None) -> float | None:
     return stored if changed is None else float(changed)
 
 
-def are_plain(outcomes: Sequence[Outcome]) -> bool:
-    """Whether all of them are successes that bring nothing but a result, with ids that JSON has as they are."""
+def plain_ends(worker: int, outcomes: Sequence[Outcome], now: float) -> list[Any] | None:
+    """Ends in runs of the same claim, task and place, as `lua/settle_plain.lua` reads them.
+
+    :returns: None unless all are plain: successes that bring nothing but a result, with ids that JSON has as they are.
+    """
     ids = {outcome.id for outcome in outcomes}
     text = "".join(ids)
-    return 0 < len(ids) == len(outcomes) and len(_dump(text)) == len(text) + 2 and all(map(_is_plain_end, outcomes))
+    if not ids or len(ids) < len(outcomes) or len(_dump(text)) != len(text) + 2:
+        return None
+    values: list[Any] = []
+    for (claim, task, label, *rest), run in groupby(outcomes, _in_common):
+        event, where = _succeeded(task, label)
+        told = _plain_run(run, now, f'{where}"by":[{worker},{claim}]}}') if rest == _NOTHING_ELSE else None
+        if told is None:
+            return None
+        values += (claim, event, len(told) // 3)
+        values += told
+    return values
 
 
-def _is_plain_end(outcome: Outcome) -> bool:
-    return (
-        outcome.state is State.SUCCEEDED
-        and outcome.counted
-        and outcome.started_at is not None
-        and outcome.payload is None
-        and not outcome.follow_ups
-        and not outcome.never
-        and outcome.chord_mark is None
-        and outcome.chord_done is None
-        and outcome.attempt is None
-        and outcome.error is None
-        and outcome.reason is None
-        and outcome.fingerprint is None
-        and outcome.progress is None
-        and outcome.log is None
-        and outcome.forget == (f"r:{outcome.id}",)
-    )
+@functools.lru_cache(maxsize=128)
+def _succeeded(task: str, label: str | None) -> tuple[str, str]:
+    """What events of successes say behind their ids, and ends of where the jobs ran."""
+    where = "" if label is None else f'"worker":{_encoded(label).decode()},'
+    return happened("", task, State.SUCCEEDED, label, None).removeprefix('[""'), where
 
 
-def plain_ends(worker: int, outcomes: Sequence[Outcome], now: float) -> Iterator[Any]:
-    """Plain ends in runs of the same claim, task and place, as `lua/settle_plain.lua` reads them."""
-    for (claim, task, label), run in groupby(outcomes, attrgetter("claim", "task", "worker")):
-        where = "" if label is None else f'"worker":{_encoded(label).decode()},'
-        by = f'{where}"by":[{worker},{claim}]}}'
-        told = [value for outcome in run for value in (outcome.id, outcome.seq, _plain_end(outcome, now, by))]
-        yield from (claim, happened("", task, State.SUCCEEDED, label, None).removeprefix('["'), len(told) // 3)
-        yield from told
-
-
-def _plain_end(outcome: Outcome, now: float, by: str) -> bytes:
-    """The same as `end`; `by`: what is the same in the ends of a run."""
-    told = (
-        f'{{"place":{outcome.seq},"state":"succeeded","counted":true,"started_at":{outcome.started_at!r},'
-        f'"finished_at":{outcome.finished_at or now!r},{by}'
-    ).encode()
-    return told if outcome.result is None else told + b"\n" + outcome.result
+def _plain_run(outcomes: Iterable[Outcome], now: float, by: str) -> list[Any] | None:
+    """Of each end its id, its place and what `end` says; `by`: what all of them say. None: one is not plain."""
+    values: list[Any] = []
+    for id, seq, started_at, finished_at, result, forget in map(_its_own, outcomes):
+        if started_at is None or forget != (f"r:{id}",):
+            return None
+        told = (
+            f'{{"place":{seq},"state":"succeeded","counted":true,"started_at":{started_at!r},'
+            f'"finished_at":{finished_at or now!r},{by}'
+        ).encode()
+        values += (id, seq, told if result is None else told + b"\n" + result)
+    return values
 
 
 def end(worker: int, outcome: Outcome, now: float) -> bytes:
@@ -235,6 +242,12 @@ def joined(told: dict[str, Any], result: bytes | None) -> bytes:
 def happened(job: str, task: str, state: str, worker: str | None, error: str | None) -> str:
     """An event."""
     return _dump((job, task, state, worker, storable(error)))
+
+
+def events(of: bytes) -> list[list[Any]]:
+    """What an entry of the stream tells: of each event id, task, state, worker and error."""
+    told = json.loads(b"[" + of + b"]")
+    return [[job, *what] for ids, *what in told for job in (ids if isinstance(ids, list) else (ids,))]
 
 
 def attempt(outcome: Outcome) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from nephew.backends.redis import packing
 from nephew.backends.redis.results import Results
 from nephew.backends.redis.steps import Evaluation
 from nephew.errors import Refused, UnknownWorker
+from nephew.tuples import maker
 
 log = logging.getLogger("huey.nephew.redis")
 
@@ -18,6 +19,8 @@ log = logging.getLogger("huey.nephew.redis")
 MOST = 100_000
 #: What `lua/enqueue_plain.lua` says.
 STORED, REPEATED = 1, 2
+
+_enqueued = maker(Enqueued)
 
 
 class Queue(Results):
@@ -29,15 +32,13 @@ class Queue(Results):
             raise Refused(
                 f"expected at most {MOST:,} jobs in one step on Redis, got {len(jobs):,}; enqueue them in parts"
             )
-        if all(map(packing.is_plain, jobs)):
-            if len(jobs) == 1:
-                reply = self.run("enqueue_one", *packing.plain(jobs[0]), tells=True)
-            else:
-                reply = self.run("enqueue_plain", *packing.plain_runs(jobs), tells=True)
-            if reply == STORED:
-                return [Enqueued(job.id, False) for job in jobs]
-            return self._enqueue(jobs, again=reply == REPEATED)
-        return self._enqueue(jobs)
+        values = packing.plain(jobs[0]) if len(jobs) == 1 else packing.plain_runs(jobs)
+        if values is None:
+            return self._enqueue(jobs)
+        reply = self.run("enqueue_one" if len(jobs) == 1 else "enqueue_plain", *values, tells=True)
+        if reply == STORED:
+            return [_enqueued((job.id, False)) for job in jobs]
+        return self._enqueue(jobs, again=reply == REPEATED)
 
     def _enqueue(self, jobs: Sequence[NewJob], again: bool = False) -> list[Enqueued]:
         values = [value for job in jobs for value in packing.new_job(job)]
@@ -71,10 +72,10 @@ class Queue(Results):
 
     def _claimed(self, reply: Sequence[Any], claim: int) -> list[Claimed]:
         """The jobs that a script gave out, in their order, with all that a worker has to know of them."""
-        revocations, ordered, dropped, more, *told = reply
-        jobs = [packing.claimed(id, record, claim) for id, record in zip(told[::2], told[1::2], strict=True)]
+        revocations, ordered, dropped, more, ids, records = reply
+        jobs = [packing.claimed(id, record, claim) for id, record in zip(ids, records, strict=True)]
         for index, marks, stop in zip(more[::3], more[1::3], more[2::3], strict=True):
-            jobs[index] = packing.claimed(told[2 * index], told[2 * index + 1], claim, marks, stop)
+            jobs[index] = packing.claimed(ids[index], records[index], claim, marks, stop)
         if not ordered:
             jobs.sort(key=lambda job: (-job.priority, job.seq))
         if dropped:

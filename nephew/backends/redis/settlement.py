@@ -21,9 +21,9 @@ class Settlement(Queue):
 
     def settle_ahead(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Callable[[], Settled]:
         """Send outcomes and do not wait; see the contract."""
-        if not packing.are_plain(outcomes):
-            return self._settle_ahead(worker, number, outcomes)
         values = packing.plain_ends(worker, outcomes, self.now())
+        if values is None:
+            return self._settle_ahead(worker, number, outcomes)
         answer = self.run_ahead("settle_plain", worker, number, *self._limits(), *values)
         return lambda: _ALL_WELL if answer() else self._settle_ahead(worker, number, outcomes)()
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
+from operator import attrgetter, methodcaller
 from typing import Any, TypeVar
 
 from peewee import PeeweeException
@@ -34,8 +35,14 @@ UNDONE = "no transaction is active"
 #: Of psycopg: how the server is to hand values over.
 BINARY = 1
 
+#: What of a cursor is the answer to a statement.
+_ROWS: Callable[[Any], list[Any]] = methodcaller("fetchall")
+_COUNT: Callable[[Any], int] = attrgetter("rowcount")
+
 T = TypeVar("T")
 Run = Callable[..., Any]
+#: With its parameters.
+Statement = tuple[str, tuple[Any, ...]]
 
 
 class Connected:
@@ -96,15 +103,22 @@ class Connected:
 
         :param unless: asked before the statement is repeated on a new connection; rows of its stand for it.
         """
-        self._ensure_ready()
-        return self._repeated(lambda: self._single(sql, params), lambda: unless() or self._single(sql, params))
+        return self._once(lambda: self._single(sql, params, _ROWS), unless)
 
-    def _single(self, sql: str, params: Sequence[Any]) -> list[Any]:
+    def write_count(self, sql: str, params: Sequence[Any], unless: Callable[[], int]) -> int:
+        """A single writing statement: how many rows it wrote, or tells of; see `write_one`."""
+        return self._once(lambda: self._single(sql, params, _COUNT), unless)
+
+    def _once(self, step: Callable[[], T], unless: Callable[[], T]) -> T:
+        self._ensure_ready()
+        return self._repeated(step, lambda: unless() or step())
+
+    def _single(self, sql: str, params: Sequence[Any], answer: Callable[[Any], T]) -> T:
         if self.database.in_transaction():
             with self.database.atomic():  # a statement that fails must not take the caller's transaction with it
-                return list(self._run(sql, params).fetchall())
+                return answer(self._run(sql, params))
         with self.dialect.writing():
-            return list(self._run(sql, params).fetchall())
+            return answer(self._run(sql, params))
 
     def _transaction(self, step: Callable[[Run], T]) -> T:
         if self.database.in_transaction():

@@ -102,7 +102,7 @@ class Dialect:
         return insert, ()
 
     def telling(self, insert: str, name: str) -> tuple[str, tuple[str, ...]]:
-        """A single INSERT … RETURNING seq that also tells them, and the parameters that it takes last."""
+        """A single INSERT that also tells consumers, and the parameters that it takes last."""
         return insert, ()
 
     #: Whether the store's clock is another than this process's.
@@ -345,7 +345,7 @@ class Postgres(Dialect):
         return text, (channel(name, "_ended"),)
 
     def telling(self, insert: str, name: str) -> tuple[str, tuple[str, ...]]:
-        text = f"WITH written AS ({insert}) SELECT seq, pg_notify(?, '') FROM written"
+        text = f"WITH written AS ({insert} RETURNING 1) SELECT pg_notify(?, '') FROM written"
         return text, (channel(name),)
 
     def ahead(self, run: Run) -> float:

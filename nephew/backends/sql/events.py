@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from nephew.backends.events import EventBatch, EventRow
@@ -24,7 +25,7 @@ Happened = tuple[str, str, str, str | None, str | None]
 #: The most ids in one question, and the most rows deleted in one step.
 ASKED, DELETED = 500, 500
 
-_dump = json.JSONEncoder(separators=(",", ":")).encode
+_dump, _quoted = json.JSONEncoder(separators=(",", ":")).encode, encode_basestring_ascii
 
 BATCH = "number, txid, at, told"
 
@@ -38,8 +39,15 @@ def tell(run: Run, dialect: Dialect, name: str, at: float, happened: Sequence[Ha
 
 
 def as_told(happened: Iterable[Happened]) -> str:
-    """Events as a row keeps them."""
-    return _dump(list(happened))[1:-1]
+    """Events as a row keeps them. Of most the job is all that is new."""
+    told: list[str] = []
+    before, rest = (), ""  # type: tuple[Any, ...], str
+    for event in happened:
+        if event[1:] != before:
+            before = event[1:]
+            rest = _dump(before)[1:]
+        told.append(f"[{_quoted(event[0])},{rest}")
+    return ",".join(told)
 
 
 class Events(Results):

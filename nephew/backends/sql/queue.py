@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import compress
 from operator import itemgetter
 from typing import Any
 
 from nephew.backends.records import Claimed, Enqueued, NewJob
-from nephew.backends.sql.connection import Run
+from nephew.backends.sql.connection import Run, Statement
 from nephew.backends.sql.results import Results
 from nephew.backends.sql.rows import marks
 from nephew.errors import Refused, UnknownWorker
@@ -18,8 +19,10 @@ from nephew.tuples import maker
 #: Columns of a claimed job, as its record begins, and whether there are any revocations.
 FIELDS = Claimed._fields[: Claimed._fields.index("chord_values")]
 TAKEN = f"{', '.join(FIELDS)}, EXISTS (SELECT 1 FROM nephew_data WHERE name = ? AND revocation)"
-#: Most jobs have no revocation.
-NOTHING: dict[str, bytes] = {}
+#: What most jobs have of a chord's values and of revocations.
+BARE: tuple[tuple[bytes, ...], dict[str, bytes]] = ((), {})
+#: The columns of a new job.
+NEW = (*NewJob._fields, "name", "state", "enqueued_at")
 #: What stands in the way of a job stays, and may stand for it.
 UNLESS_THERE = " ON CONFLICT DO NOTHING"
 #: Asked by a claim of itself: a repeated one takes nothing more.
@@ -67,11 +70,11 @@ class Queue(Results):
         return found.fetchone() is not None
 
     def _enqueue_one(self, job: NewJob) -> Enqueued:
-        written = {name: value for name, value in self._written(job, self.now()).items() if value is not None}
-        insert, more = self.dialect.telling(f"{_insert(tuple(written))} RETURNING seq", self.name)
-        values = (*written.values(), *more)
-        if self.write_one(insert, values, unless=lambda: [1] if self._exists(self._run, job) else []):
-            return Enqueued(job.id, False)
+        values = self._values(job, self.now())
+        insert, more = self.dialect.telling(_insert_some(tuple([value is not None for value in values])), self.name)
+        given = (*[value for value in values if value is not None], *more)
+        if self.write_count(insert, given, unless=lambda: self._exists(self._run, job)):
+            return _enqueued((job.id, False))
         return self.write(lambda run: self._conflicting(run, job))
 
     def _enqueue(self, run: Run, jobs: Sequence[NewJob]) -> list[Enqueued]:
@@ -101,9 +104,9 @@ class Queue(Results):
         self.dialect.tell(run, self.name)
         return written
 
-    def _written(self, job: NewJob, now: float) -> dict[str, Any]:
-        """The columns of a new job."""
-        return {**job._asdict(), "name": self.name, "state": _state(job.eta, now), "enqueued_at": now}
+    def _values(self, job: NewJob, now: float) -> tuple[Any, ...]:
+        """The columns of a new job: `NEW`."""
+        return (*job, self.name, _state(job.eta, now), now)
 
     def _conflicting(self, run: Run, job: NewJob) -> Enqueued:
         """A job whose id or key is taken: an unfinished one stands for it, an ended one lives again."""
@@ -114,14 +117,14 @@ class Queue(Results):
             ).fetchone()
             if twin is not None:
                 return Enqueued(twin[0], twin[0] != job.id)
-        written = self._written(job, self.now())
+        values = self._values(job, self.now())
         revived = run(
-            f"UPDATE nephew_job SET seq = ?, {', '.join(f'{name} = ?' for name in written)}, worker = NULL,"
+            f"UPDATE nephew_job SET seq = ?, {', '.join(f'{name} = ?' for name in NEW)}, worker = NULL,"
             " claim = NULL, attempts = 0, crashes = 0, alone = FALSE, started_at = NULL, finished_at = NULL,"
             " result = NULL, error = NULL, reason = NULL, progress = NULL, progress_message = NULL,"
             " fingerprint = NULL, cancelling = NULL, once = FALSE"
             " WHERE name = ? AND id = ? AND finished_at IS NOT NULL",
-            (self.dialect.fresh_seqs(run, 1)[0], *written.values(), self.name, job.id),
+            (self.dialect.fresh_seqs(run, 1)[0], *values, self.name, job.id),
         ).rowcount
         if revived:
             for table in ("nephew_attempt", "nephew_log"):
@@ -129,7 +132,7 @@ class Queue(Results):
             self.dialect.tell(run, self.name)
         elif not run("SELECT 1 FROM nephew_job WHERE name = ? AND id = ?", (self.name, job.id)).fetchone():
             # The twin that stood in the way has ended meanwhile; a new one may stand there already.
-            if not run(_insert(tuple(written)), tuple(written.values())).rowcount:
+            if not run(_insert(NEW), values).rowcount:
                 return self._conflicting(run, job)
             self.dialect.tell(run, self.name)
         return Enqueued(job.id, False)
@@ -139,20 +142,25 @@ class Queue(Results):
     ) -> list[Claimed]:
         """Take waiting jobs; see the contract."""
         where, params = self._claimable(queues, ids)
-        waiting = f"SELECT seq FROM nephew_job WHERE {where} ORDER BY priority DESC, seq"
-        if self.dialect.look_first and not self.read(f"{waiting} LIMIT 1", params):
+        if self.dialect.look_first and not self.read(f"{_waiting(where)} LIMIT 1", params):
             return self._claimed(self._taken_by(worker, claim))
-        rows = self.write_one(
+        rows = self.write_one(*self._claim(worker, claim, limit, where, params), lambda: self._taken(worker, claim))
+        if self.one_writer:  # it returns nothing
+            rows = self._taken(worker, claim)
+        return self._claimed(rows or self._taken_by(worker, claim))
+
+    def _claim(self, worker: int, claim: int, limit: int, where: str, params: Sequence[Any]) -> Statement:
+        # SQLite takes half as long again for an UPDATE that returns something, and a question more costs little there.
+        returning, named = ("", ()) if self.one_writer else (f" RETURNING {TAKEN}", (self.name,))
+        return (
             # Materialized: PostgreSQL might otherwise choose anew for each row, and exceed the limit. With a limit
             # that it does not know beforehand it would plan each claim anew.
-            f"WITH chosen AS MATERIALIZED ({waiting} LIMIT {limit:d}{self.dialect.skip_locked})"
+            f"WITH chosen AS MATERIALIZED ({_waiting(where)} LIMIT {limit:d}{self.dialect.skip_locked})"
             " UPDATE nephew_job SET worker = ?, claim = ? WHERE seq IN (SELECT seq FROM chosen)"
             f" AND EXISTS (SELECT 1 FROM nephew_worker WHERE number = ?) AND NOT EXISTS ({HELD})"
-            f" RETURNING {TAKEN}",
-            (*params, worker, claim, worker, worker, claim, self.name),
-            unless=lambda: self._taken(worker, claim),
+            f"{returning}",
+            (*params, worker, claim, worker, worker, claim, *named),
         )
-        return self._claimed(rows or self._taken_by(worker, claim))
 
     def _claimable(self, queues: Sequence[str], ids: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
         if ids:
@@ -184,7 +192,7 @@ class Queue(Results):
     def _claimed(self, rows: Sequence[Any]) -> list[Claimed]:
         ordered = sorted(rows, key=_SEQ)
         ordered.sort(key=_PRIORITY, reverse=True)  # those of the same one stay in their order
-        jobs = [_claimed((*row[:-1], (), NOTHING)) for row in ordered]
+        jobs = [_claimed(row[:-1] + BARE) for row in ordered]
         if rows and not isinstance(_PAYLOAD(rows[0]), bytes):  # a driver of the application's own may have another type
             jobs = [job._replace(payload=bytes(job.payload)) for job in jobs]
         if rows and rows[0][-1]:
@@ -210,10 +218,19 @@ class Queue(Results):
         return job._replace(chord_values=tuple(bytes(row[0]) for row in rows))
 
 
+def _waiting(where: str) -> str:
+    return f"SELECT seq FROM nephew_job WHERE {where} ORDER BY priority DESC, seq"
+
+
 def _state(eta: float | None, now: float) -> str:
     return "scheduled" if eta is not None and eta > now else "queued"
 
 
 @lru_cache(maxsize=512)
-def _insert(names: tuple[str, ...]) -> str:
+def _insert_some(used: tuple[bool, ...]) -> str:
+    """The statement for a job of which these columns are used."""
+    return _insert(tuple(compress(NEW, used)))
+
+
+def _insert(names: Sequence[str]) -> str:
     return f"INSERT INTO nephew_job ({', '.join(names)}) VALUES ({marks(names)}){UNLESS_THERE}"

@@ -17,7 +17,7 @@ Columns = Mapping[str, Sequence[Any]]
 
 #: Rows in one statement of SQLite, which compiles one for each number of them and keeps it, tens of kilobytes: so only
 #: for powers of two, and no larger ones, which would save little.
-FEW = 32
+FEW = 64
 #: The most rows in one statement of PostgreSQL, and roughly the most bytes.
 MANY, LONGEST = 1000, 16 * 2**20
 

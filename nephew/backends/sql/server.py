@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -54,7 +54,8 @@ class PoolerAwareDatabase(PostgresqlDatabase):
         super().__init__(url, prefer_psycopg3=True, **ours)
         self._silence = _seconds({**PATIENCE, **given}["tcp_user_timeout"])
 
-    def _connect(self) -> Any:
+    def connect_apart(self) -> PatientConnection:
+        """A connection that is no thread's; the caller closes it."""
         connection = self._connect_once()
         server, idle = connection.execute(
             "SELECT pg_backend_pid(), current_setting('idle_in_transaction_session_timeout')"
@@ -65,6 +66,9 @@ class PoolerAwareDatabase(PostgresqlDatabase):
             connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
         connection.again = self._connect_once
         return connection
+
+    def _connect(self) -> Any:
+        return self.connect_apart()
 
     def _connect_once(self) -> PatientConnection:
         connection: PatientConnection = PatientConnection.connect(self.database, autocommit=True, **self.connect_params)
@@ -84,8 +88,31 @@ class PatientConnection(Connection[Any] if psycopg else object):  # type: ignore
 
     silence = 0.0
     again: Callable[[], PatientConnection] | None = None
+    #: Whether what is asked is only sent just now, and what is left to be done for it then.
+    _only_sends, _rest = False, None  # type: bool, Any
+
+    def send(self, sql: str, params: Sequence[Any]) -> Callable[[], list[Any]]:
+        """Send a statement and do not wait: what is returned does, and has its rows.
+
+        Nothing else may be asked on this connection before that.
+        """
+        cursor = self.cursor()
+        self._only_sends = True
+        try:
+            cursor.execute(sql, params, binary=True)
+        finally:
+            self._only_sends = False
+
+        def rows() -> list[Any]:
+            self.wait(self._rest)
+            return list(cursor.fetchall())
+
+        return rows
 
     def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+        if self._only_sends:  # up to where psycopg waits for the first time, and goes on when it is waited for again
+            self._rest = gen
+            return next(gen)
         return super().wait(_Answer(self, gen) if self.silence else gen, *args, **options)
 
     def is_served(self) -> bool:

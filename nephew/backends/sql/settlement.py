@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -11,7 +11,7 @@ from nephew.backends.records import ChordMark, Holder, LogLines, Never, NewJob, 
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.events import Happened, tell
 from nephew.backends.sql.rows import marks
-from nephew.backends.sql.successes import OPEN, Successes, claim_of, happened, is_plain
+from nephew.backends.sql.successes import OPEN, Overtaken, Successes, claim_of, happened, is_plain
 from nephew.backends.texts import storable
 from nephew.job import ENDED, State
 
@@ -52,6 +52,9 @@ NEVER = (
 
 _BY_PLACE = attrgetter("seq")
 
+#: What is said of nearly every settle.
+ALL_WELL = Settled({}, ())
+
 
 class Repeated(Exception):
     """This settle was already applied; roll back and tell the first reply."""
@@ -62,30 +65,45 @@ class Settlement(Successes):
 
     def settle(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
         """Apply outcomes; see the contract."""
-        # A claim ends once: a job that ended while it was being given back has two outcomes, the first counts.
-        firsts = {claim_of(outcome): outcome for outcome in reversed(outcomes)}
-        ordered = sorted(firsts.values(), key=_BY_PLACE)  # one order of locks for all workers
-        # Where there is no server in between, one statement would save nothing.
-        if not self.one_writer and all(map(is_plain, ordered)) and self._settle_at_once(worker, number, ordered):
-            return Settled({}, ())
+        ordered = in_order(outcomes)
+        at_once = self._at_once(worker, number, ordered)
+        if at_once is not None and self.write_one(*at_once):
+            return ALL_WELL
+        return self._settle_apart(worker, number, ordered)
+
+    def _settle_apart(self, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
+        def step(run: Run, settled: Settled, applied: Sequence[Outcome]) -> Settled:
+            if self._remember(run, worker, number, settled):
+                self._forget_revocations(run, applied)
+            return settled
+
         try:
-            return self.write(lambda run: self._settle(run, worker, number, ordered))
+            return self._write_ends(worker, outcomes, step)
         except Repeated:
             return self._first_reply(worker, number, outcomes)
 
-    def _settle(self, run: Run, worker: int, number: int, outcomes: Sequence[Outcome]) -> Settled:
-        settled, applied = self._apply(run, worker, outcomes)
-        if self._remember(run, worker, number, settled):
-            self._forget_revocations(run, applied)
-        return settled
+    def _write_ends(
+        self, worker: int, outcomes: Sequence[Outcome], step: Callable[[Run, Settled, Sequence[Outcome]], Settled]
+    ) -> Settled:
+        """Apply outcomes, and then this step to what was done and applied, in one transaction."""
+        try:
+            return self.write(lambda run: step(run, *self._apply(run, worker, outcomes)))
+        except Overtaken:
+            return self.write(lambda run: step(run, *self._apply(run, worker, outcomes, looks=True)))
 
-    def _apply(self, run: Run, worker: int, outcomes: Sequence[Outcome]) -> tuple[Settled, Sequence[Outcome]]:
-        """What was done, and the outcomes that were applied."""
-        plain = [outcome for outcome in outcomes if is_plain(outcome)]
-        ended = self._succeed(run, worker, plain)
-        all_ended = len(ended) == len(outcomes)
-        succeeded = plain if all_ended else [outcome for outcome in plain if claim_of(outcome) in ended]
-        others = [] if all_ended else [outcome for outcome in outcomes if claim_of(outcome) not in ended]
+    def _apply(
+        self, run: Run, worker: int, outcomes: Sequence[Outcome], looks: bool = False
+    ) -> tuple[Settled, Sequence[Outcome]]:
+        """What was done, and the outcomes that were applied.
+
+        :param looks: whether it looks at all of them first.
+        :raises Overtaken: when it has to.
+        """
+        plain: list[Outcome] = []
+        others: list[Outcome] = []
+        for outcome in outcomes:
+            (others if looks or not is_plain(outcome) else plain).append(outcome)
+        self._succeed(run, worker, plain)
         held = self._held(run, worker, others)
         own_ends = {claim_of(outcome) for outcome in others if _is_own_end(outcome)}
         stopped = {claim: reason for claim, reason in held.items() if reason is not None and claim in own_ends}
@@ -97,10 +115,10 @@ class Settlement(Successes):
         self._run_again(run, [o for o in kept if o.payload is not None])
         self._record_attempts(run, [outcome for outcome in kept if outcome.attempt is not None])
         self._keep_logs(run, kept)
-        told = sorted([*succeeded, *filter(_is_told, kept)], key=_BY_PLACE)
+        told = sorted([*plain, *filter(_is_told, kept)], key=_BY_PLACE)
         tell(run, self.dialect, self.name, self.now(), [*map(happened, told), *broken_off])
         lost = [outcome for outcome in others if claim_of(outcome) not in held]
-        return Settled(self._taken_over(run, lost), tuple(enqueued), stopped=stopped), [*succeeded, *kept]
+        return Settled(self._taken_over(run, lost), tuple(enqueued), stopped=stopped), [*plain, *kept]
 
     def _taken_over(self, run: Run, lost: Sequence[Outcome]) -> dict[tuple[int, int], Holder | None]:
         """The claims of these outcomes, each with who has the job instead; a retry has given it another place."""
@@ -261,6 +279,15 @@ class Settlement(Successes):
             tuple(enqueued),
             stopped={(seq, claim): reason for seq, claim, reason in stopped},
         )
+
+
+def in_order(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """One for each claim, in the order in which all workers lock their jobs.
+
+    A claim ends once: a job that ended while it was being given back has two outcomes, the first counts.
+    """
+    firsts = {claim_of(outcome): outcome for outcome in reversed(outcomes)}
+    return sorted(firsts.values(), key=_BY_PLACE)
 
 
 def _is_own_end(outcome: Outcome) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from peewee import PeeweeException
@@ -70,12 +71,11 @@ class Transactions(Settlement):
     def conclude(self, worker: int, outcome: Outcome) -> Settled:
         """Apply a job's end in its own transaction; see the contract."""
 
-        def step(run: Run) -> Settled:
-            settled, applied = self._apply(run, worker, [outcome])
+        def step(run: Run, settled: Settled, applied: Sequence[Outcome]) -> Settled:
             self._forget_revocations(run, applied)
             return settled
 
-        return self.write(step)
+        return self._write_ends(worker, [outcome], step)
 
     def commit(self, transaction: Transaction) -> None:
         """Commit it; see the contract."""

@@ -151,7 +151,8 @@ class Workers(Queue):
 
     def mark_running(self, worker: int, running: Sequence[tuple[int, int, float]]) -> None:
         """Note what is being run; see the contract."""
-        values = [(since, seq, worker, claim) for seq, claim, since in running]
+        # In one order: it would wait for a settle that waits for it.
+        values = [(since, seq, worker, claim) for seq, claim, since in sorted(running)]
 
         def step(run: Run) -> None:
             begun = self._begun(run, worker, running)

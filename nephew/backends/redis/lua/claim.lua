@@ -30,25 +30,26 @@ local function wanted_queues()
     return found
 end
 
--- The first jobs of a queue, and whether it has more.
+-- The ids of the first jobs of a queue, and whether it has more.
 local function taken_from(queue)
-    local tickets, popped = {}, try('ZPOPMIN', key('q', queue), limit) or {}
-    for i = 1, #popped, 2 do
-        tickets[#tickets + 1] = popped[i]
+    local line, ids, sub = key('q', queue), {}, string.sub
+    local popped = try('ZPOPMIN', line, limit) or {}
+    for i = 1, #popped / 2 do
+        ids[i] = sub(popped[2 * i - 1], 9)  -- see `id_on`
     end
-    local left = try('ZCARD', key('q', queue))
+    local left = try('ZCARD', line)
     if left == 0 then
         redis.call('SREM', key('queues'), queue)
     end
-    return tickets, left and left > 0 and #tickets > 0 and {queue} or {}
+    return ids, left and left > 0 and #ids > 0 and {queue} or {}
 end
 
--- The first jobs of several queues, and those of them that have more.
+-- The ids of the first jobs of several queues, and those of them that have more.
 local function merged(queues)
-    local tickets, more, heap = {}, {}, heap_of(queues, math.ceil(limit / #queues) + 1)
-    while #tickets < limit and #heap > 0 do
+    local ids, more, heap = {}, {}, heap_of(queues, math.ceil(limit / #queues) + 1)
+    while #ids < limit and #heap > 0 do
         local head = heap[1]
-        tickets[#tickets + 1] = head.ticket
+        ids[#ids + 1] = id_on(head.ticket)
         head.taken = head.taken + 1
         follow(heap)
     end
@@ -58,11 +59,11 @@ local function merged(queues)
         end
         if not head.ticket then
             redis.call('SREM', key('queues'), head.queue)
-        elseif #tickets > 0 then
+        elseif #ids > 0 then
             more[#more + 1] = head.queue
         end
     end
-    return tickets, more
+    return ids, more
 end
 
 local function take_first()
@@ -78,13 +79,9 @@ local before = tonumber(claim) <= last and held_by(worker, claim) or {}
 if #before > 0 then
     return (told_of(before))
 end
-local tickets, more = take_first()
-if #tickets == 0 then
-    return {0, 1, 0, {}}
-end
-local ids = {}
-for i, each in ipairs(tickets) do
-    ids[i] = id_on(each)
+local ids, more = take_first()
+if #ids == 0 then
+    return {0, 1, 0, {}, {}, {}}
 end
 local reply, known = told_of(ids, true)
 hold(worker, claim, known)

@@ -27,7 +27,7 @@ for i = 3, #ARGV do
     end
 end
 if #ids == 0 then
-    return {0, 1, 0, {}}
+    return {0, 1, 0, {}, {}, {}}
 end
 local reply, known = told_of(ids)
 hold(worker, claim, known)

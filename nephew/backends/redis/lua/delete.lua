@@ -3,7 +3,7 @@
 --
 -- ARGV: the states that they have to be in, each between blanks ('': any), then ids.
 -- Returns how many.
--- Reads workers, slots; writes jobs, marks, q:<queue>, queues, scheduled, retrying, parked, held:<worker>, running,
+-- Reads workers, slots, related; writes jobs, marks, q:<queue>, queues, scheduled, retrying, parked, held:<worker>, running,
 -- once, stops, expiring, interim, unique, keyof, ended:<state>, ends:<slot>, attempts:<id>, logs:<id>, kin:<id>,
 -- members:<chord>, chord:<chord>, callbacks, revoked, data_until.
 

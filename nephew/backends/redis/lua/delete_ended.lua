@@ -3,7 +3,7 @@
 --
 -- ARGV: places.
 -- Returns how many there were, still ended.
--- Reads slots; writes open, ticks:<schedule>, ledgers, filed, turns, plan:<what>, jobs, marks, ended:<state>,
+-- Reads slots, related; writes open, ticks:<schedule>, ledgers, filed, turns, plan:<what>, jobs, marks, ended:<state>,
 -- ends:<slot>, attempts:<id>, logs:<id>, kin:<id>, members:<chord>,
 -- chord:<chord>, callbacks, revoked, data_until.
 

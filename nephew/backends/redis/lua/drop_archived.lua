@@ -5,7 +5,7 @@
 -- ARGV: seconds that the values of chords are kept for callbacks that may be run again ('': for ever), then for each
 -- job id and what tells its end from another one.
 -- Returns those of them that do not belong there: they live again or have ended anew, or somebody has deleted them.
--- Reads slots, ends:<slot>, deleted; writes open, ticks:<schedule>, ledgers, filed, turns, plan:<what>,
+-- Reads slots, ends:<slot>, deleted, related; writes open, ticks:<schedule>, ledgers, filed, turns, plan:<what>,
 -- ended:<state>, jobs, marks, attempts:<id>, logs:<id>, kin:<id>,
 -- members:<chord>, chord:<chord>, callbacks.
 

@@ -4,7 +4,7 @@
 -- ARGV: '1' if it may have been done before, else ''; then for each job its values (see lib/store.lua).
 -- Returns for each job {id, 1 if that is another job's}.
 -- Reads slots, narrow; writes place, jobs, q:<queue>, queues, bell, bell:<queue>, scheduled, parked, marks, unique,
--- keyof, expiring, kin:<id>, members:<chord>; where a job had ended, also ended:<state>, ends:<slot>, order,
+-- keyof, expiring, kin:<id>, related, members:<chord>; where a job had ended, also ended:<state>, ends:<slot>, order,
 -- attempts:<id>, logs:<id>, callbacks, chord:<chord>; tells `wake`.
 
 local jobs = {}

@@ -18,7 +18,7 @@ local waiting, known, place = pcall('ZCARD', line), pcall('SADD', name .. 'queue
 if type(waiting) ~= 'number' or type(known) ~= 'number' or type(place) ~= 'number' then
     return 0
 end
-local record = string.format('%.0f %s.%06d\n', place, time[1], time[2]) .. body
+local record = string.format('%d %s.%06d\n', place, time[1], time[2]) .. body
 if pcall('HSETNX', name .. 'jobs', id, record) ~= 1 then
     return 0
 end

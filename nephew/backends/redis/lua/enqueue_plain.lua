@@ -25,8 +25,10 @@ while at <= #ARGV do
             return 0
         end
     end
+    local n = #ids
     for i = at + 4, last, 2 do
-        ids[#ids + 1] = ARGV[i]
+        n = n + 1
+        ids[n] = ARGV[i]
     end
     at = last + 1
 end
@@ -52,17 +54,33 @@ if type(place) ~= 'number' then
     return 0
 end
 
-local moment, records, pack, format = string.format(' %s.%06d\n', time[1], time[2]), {}, struct.pack, string.format
+-- Most places differ from the one before in their last two digits, and last byte, only: the rest is written seldom.
+local format, pack, char = string.format, struct.pack, string.char
+local digits = setmetatable({}, {__index = function(known, number)
+    known[number] = format('%02d', number)
+    return known[number]
+end})
+local function hundreds_of(number)
+    return number < 100 and '' or format('%d', math.floor(number / 100))
+end
+local function front_of(number)
+    return string.sub(pack('>I8', number), 1, 7)
+end
+
+local records, moment = {}, format(' %s.%06d\n', time[1], time[2])
 place, at = place - #ids, 2
+local hundreds, front = hundreds_of(place), front_of(place)
 while at <= #ARGV do
     local line, rank, last = lines[ARGV[at]], ARGV[at + 1], at + 3 + 2 * ARGV[at + 3]
     local head = moment .. ARGV[at + 2] .. '\n'
     local r, l = #records, #line
     for i = at + 4, last, 2 do
-        local id = ARGV[i]
         place = place + 1
-        records[r + 1], records[r + 2] = id, format('%.0f', place) .. head .. ARGV[i + 1]
-        line[l + 1], line[l + 2] = rank, pack('>I8', place) .. id
+        local id, two, byte = ARGV[i], place % 100, place % 256
+        hundreds, front = two == 0 and hundreds_of(place) or hundreds, byte == 0 and front_of(place) or front
+        records[r + 1] = id
+        records[r + 2] = hundreds .. (place < 100 and place or digits[two]) .. head .. ARGV[i + 1]
+        line[l + 1], line[l + 2] = rank, front .. char(byte) .. id
         r, l = r + 2, l + 2
     end
     at = last + 1

@@ -5,7 +5,7 @@
 -- callback of, parent, member, time of its enqueueing, head and payload, marks, how many attempts, the attempts, and
 -- its logs (attempt, JSON …).
 -- Returns 1; 0 when there is such a job, when a twin has its unique key, and when the values of the chord are gone.
--- Reads ended:<state>, slots, narrow; writes place, jobs, marks, unique, keyof, kin:<id>, members:<chord>,
+-- Reads ended:<state>, slots, narrow; writes place, jobs, marks, unique, keyof, kin:<id>, related, members:<chord>,
 -- chord:<chord>, attempts:<id>, logs:<id>, revoked, ends:<slot>, q:<queue>, queues, bell, bell:<queue>, parked,
 -- ticks:<schedule>, ledgers, filed, open, turns.
 

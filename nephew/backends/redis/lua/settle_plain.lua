@@ -6,7 +6,7 @@
 -- succeeded are kept and of others ('': for ever); the claims, in runs: claim, what the events of its jobs say behind
 -- their ids, how many jobs, and of each id, place and what is kept of its end. No job is told of twice.
 -- Returns 1; 0, with nothing done, when `settle` has to look into it.
--- Reads workers, followed; writes settled, held:<worker>, stops, running, once, expiring, interim, unique, keyof,
+-- Reads workers, followed, related; writes settled, held:<worker>, stops, running, once, expiring, interim, unique, keyof,
 -- ended:<state>, slots, ends:<slot>, order, revoked, event, events, awaited, expected, told:<id> and, of jobs that are
 -- cut from the history, jobs, marks, attempts:<id>, logs:<id>, kin:<id>, members:<chord>, callbacks, chord:<chord>;
 -- tells `ended`.
@@ -19,28 +19,31 @@ if redis.call('HEXISTS', key('workers'), worker) == 0 or (before and tonumber(be
     return 0
 end
 
-local ids, claims, ends, places, events, at = {}, {}, {}, {}, {}, 7
+local ids, ends, places, runs, events, at = {}, {}, {}, {}, {}, 7
 while at <= #ARGV do
     local claim, rest, last = ARGV[at], ARGV[at + 1], at + 2 + 3 * ARGV[at + 2]
-    local n = #ids
-    local first = n + 1
+    local n, first = #ids, #ids + 1
     for i = at + 3, last, 3 do
-        n = n + 1
         local id = ARGV[i]
-        ids[n], claims[n] = id, claim
+        n = n + 1
+        ids[n] = id
         places[2 * n - 1], places[2 * n] = ARGV[i + 1], id
         ends[2 * n - 1], ends[2 * n] = id, ARGV[i + 2]
     end
-    events[#events + 1] = '["' .. table.concat(ids, rest .. ',["', first) .. rest
+    runs[#runs + 1] = {claim = claim, first = first, last = n}
+    events[#events + 1] = '[["' .. table.concat(ids, '","', first, n) .. '"]' .. rest
     at = last + 1
 end
 
 local seldom = redis.call('EXISTS', key('stops'), key('running'), key('once'), key('expiring'), key('interim'),
     key('keyof'), key('revoked')) > 0
 local stops = seldom and redis.call('EXISTS', key('stops')) == 1 and read(key('stops'), ids, try) or {}
-for i, claim in ipairs(read(key('held', worker), ids)) do
-    if claim ~= claims[i] or stops[i] then
-        return 0
+local held = read(key('held', worker), ids)
+for _, run in ipairs(runs) do
+    for i = run.first, run.last do
+        if held[i] ~= run.claim or stops[i] then
+            return 0
+        end
     end
 end
 

@@ -64,6 +64,9 @@ end
 
 -- What a hash has under these fields; false for what it has not. `call` may be `try`; then it may have nothing.
 local function read(hash, fields, call)
+    if #fields > 0 and #fields <= MOST then
+        return (call or redis.call)('HMGET', hash, unpack(fields)) or {}
+    end
     local found = {}
     for start = 1, #fields, MOST do
         local last = math.min(start + MOST - 1, #fields)

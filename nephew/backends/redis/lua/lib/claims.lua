@@ -44,30 +44,40 @@ local function held_at(worker, place, claim)
     return nil
 end
 
--- What a worker has to know of the jobs that it claims: 1 if there are revocations, 1 if they are in order, how many
--- ids have no record, what few jobs have (which job, its marks, why its end was asked for), then each id and its
--- record. And the ids of those jobs.
-local function told_of(ids, ordered)
-    local records, marks, stops, revoked = read(key('jobs'), ids), {}, {}, 0
-    if redis.call('EXISTS', key('marks'), key('stops'), key('revoked')) > 0 then
-        marks, stops = read(key('marks'), ids, try), read(key('stops'), ids, try)
-        revoked = math.min(try('HLEN', key('revoked')) or 0, 1)
+-- Those of some ids that have a record, these records, and how many have none.
+local function recorded(ids)
+    local records, missing = read(key('jobs'), ids), 0
+    for i = 1, #ids do
+        missing = missing + (records[i] and 0 or 1)
     end
-    local known, more = {}, {}
-    local reply = {revoked, ordered and 1 or 0, 0, more}
+    if missing == 0 then
+        return ids, records, 0
+    end
+    local known, found = {}, {}
     for i, id in ipairs(ids) do
         if records[i] then
-            known[#known + 1] = id
-            reply[#reply + 1] = id
-            reply[#reply + 1] = records[i]
+            known[#known + 1], found[#found + 1] = id, records[i]
+        end
+    end
+    return known, found, missing
+end
+
+-- What a worker has to know of the jobs that it claims: 1 if there are revocations, 1 if they are in order, how many
+-- ids have no record, what few jobs have (which job, its marks, why its end was asked for), then the ids and their
+-- records. And those ids.
+local function told_of(ids, ordered)
+    local known, records, missing = recorded(ids)
+    local more, revoked = {}, 0
+    if redis.call('EXISTS', key('marks'), key('stops'), key('revoked')) > 0 then
+        local marks, stops = read(key('marks'), known, try), read(key('stops'), known, try)
+        for i = 1, #known do
             if marks[i] or stops[i] then
-                more[#more + 1] = #known - 1
+                more[#more + 1] = i - 1
                 more[#more + 1] = marks[i] or ''
                 more[#more + 1] = stops[i] or ''
             end
-        else
-            reply[3] = reply[3] + 1
         end
+        revoked = math.min(try('HLEN', key('revoked')) or 0, 1)
     end
-    return reply, known
+    return {revoked, ordered and 1 or 0, missing, more, known, records}, known
 end

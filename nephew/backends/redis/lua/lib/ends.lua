@@ -53,13 +53,10 @@ local function over(gone)
     end
 end
 
--- Delete all that is known of jobs, but how they ended; `ids` are not waiting and not held.
-local function forget(ids)
+-- Delete the records of jobs and what belongs to them, but for how they ended.
+local function forget_records(ids)
     if #ids == 0 then
         return
-    end
-    for _, state in ipairs(ENDED) do
-        many('ZREM', key('ended', state), ids, try)
     end
     if redis.call('EXISTS', key('marks')) == 1 then
         local marks = read(key('marks'), ids, try)
@@ -78,14 +75,20 @@ local function forget(ids)
             end
         end
     end
-    for start = 1, #ids, MOST do
-        local kin = {}
-        for i = start, math.min(start + MOST - 1, #ids) do
-            kin[#kin + 1] = key('kin', ids[i])
+    if redis.call('EXISTS', key('related')) == 1 then
+        for _, id in ipairs(ids) do
+            redis.call('UNLINK', key('kin', id))
         end
-        redis.call('UNLINK', unpack(kin))
     end
     many('HDEL', key('jobs'), ids)
+end
+
+-- Delete all that is known of jobs, but how they ended; `ids` are not waiting and not held.
+local function forget(ids)
+    for _, state in ipairs(ENDED) do
+        many('ZREM', key('ended', state), ids, try)
+    end
+    forget_records(ids)
 end
 
 -- Note that jobs have ended; `ended` by state: place, id, place, id …
@@ -101,5 +104,8 @@ local function file(ended, order, most)
         return
     end
     -- One may have been put back into the queue since, or deleted.
-    forget(ended_among(redis.call('LPOP', key('order'), excess)))
+    for state, ids in pairs(ended_among(redis.call('LPOP', key('order'), excess))) do
+        many('ZREM', key('ended', state), ids, try)
+        forget_records(ids)
+    end
 end

@@ -14,11 +14,11 @@ local function ended_as(id, call)
     return nil
 end
 
--- Those of some jobs that have ended, as far as it is known.
+-- Those of some jobs that have ended, by state, as far as it is known.
 local function ended_among(ids)
-    local ended, rest = {}, ids
+    local by_state, rest = {}, ids
     for _, state in ipairs(ENDED) do
-        local others = {}
+        local ended, others = {}, {}
         for start = 1, #rest, MOST do
             local last = math.min(start + MOST - 1, #rest)
             local places = try('ZMSCORE', key('ended', state), unpack(rest, start, last)) or {}
@@ -27,7 +27,7 @@ local function ended_among(ids)
                 list[#list + 1] = rest[i]
             end
         end
-        rest = others
+        by_state[state], rest = ended, others
     end
-    return ended
+    return by_state
 end

@@ -3,6 +3,7 @@
 --
 -- {name}:place      string  the last place that was given
 -- {name}:kin:<id>   set     ids of the jobs that follow from a job or a chord; expires
+-- {name}:related    string  there while there is any of these; expires
 -- {name}:members:<chord>  set  ids of a chord's members; expires
 
 -- The values of a job in ARGV: id, queue, priority, eta, unique key, expires at, parent, member, head and payload.
@@ -22,6 +23,7 @@ local function relate(word, whom, id)
     if whom ~= '' then
         try('SADD', key(word, whom), id)
         redis.call('EXPIRE', key(word, whom), KIN)
+        redis.call('SET', key('related'), '1', 'EX', KIN)
     end
 end
 

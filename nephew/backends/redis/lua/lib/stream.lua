@@ -3,7 +3,8 @@
 --
 -- {name}:event   string  the number of the latest event
 -- {name}:events  stream  one entry a batch, <number of its last event>-0: `at`, when, and `of`, the events as JSON
---                        arrays with commas between them: id, task, state, worker, error
+--                        arrays with commas between them: id (or an array of ids, of as many events that say the same
+--                        of each), task, state, worker, error
 -- {name}:awaited  set    ids whose end somebody waits for; told of by `ended`; expires
 -- {name}:expected set    ids whose end somebody waits for who has nothing else to do; expires
 -- {name}:told:<id> list  one word, once such a job has ended: see `end_told`; expires
@@ -21,7 +22,7 @@ local function tell_events(events, most, moment, count)
     end
     local oldest = math.max(number - tonumber(most), 0)
     try('XADD', key('events'), 'MINID', '~', string.format('%.0f-0', oldest),
-        string.format('%.0f-0', number), 'at', moment, 'of', table.concat(events, ','))
+        string.format('%.0f-0', number), 'at', moment, 'of', events[2] and table.concat(events, ',') or events[1])
     if redis.call('EXISTS', key('followed')) == 1 then
         tell('ended')
     end
