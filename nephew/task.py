@@ -146,6 +146,8 @@ class Task(TaskWrapper, Generic[P, R]):
     def map(self, it: Iterable[Any]) -> ResultGroup:
         """Enqueue one job for each item (a tuple is unpacked into arguments), in one step: all or none."""
         arguments = [item if isinstance(item, tuple) else (item,) for item in it]
+        if self.task_base not in (Call, PeriodicCall):  # an application's own, which may make something of each call
+            return self.huey.enqueue_many([self.task_class(args, {}) for args in arguments])
         handles = self.huey.intake.mapped(self.task_class, arguments)
         return handles if self.huey.results else None
 

@@ -68,8 +68,10 @@ end
 -- Those of some jobs that there are and that have not ended: id -> true.
 local function unfinished_among(ids)
     local ended, unfinished = {}, {}
-    for _, id in ipairs(ended_among(ids)) do
-        ended[id] = true
+    for _, of_state in pairs(ended_among(ids)) do
+        for _, id in ipairs(of_state) do
+            ended[id] = true
+        end
     end
     for _, id in ipairs(ids) do
         if not ended[id] and redis.call('HEXISTS', key('jobs'), id) == 1 then
