@@ -51,6 +51,7 @@ class Settings:
     :ivar smtp: the mail server; None: e-mail is kept in a maildir under `data_dir`.
     :ivar data_dir: exports, downloads and the local maildir.
     :ivar export_ttl: how long an export is kept, in seconds.
+    :ivar download_ttl: how long a downloaded file is given out again before it is fetched anew, in seconds.
     :ivar time_zone: the zone in which schedules and reminders tell the time.
     :ivar demo: registers the jobs and schedules of the demonstration as well.
     """
@@ -63,6 +64,7 @@ class Settings:
     data_dir: Path = PROJECT / "var"
     download_max_bytes: int = 1 << 30
     export_ttl: int = 7 * 86400
+    download_ttl: int = 30 * 86400
     time_zone: str = "UTC"
     demo: bool = False
 
@@ -82,6 +84,7 @@ class Settings:
             data_dir=env.read("DATA_DIR", _folder, cls().data_dir),
             download_max_bytes=env.read("DOWNLOAD_MAX_BYTES", _positive, cls().download_max_bytes),
             export_ttl=env.read("EXPORT_TTL", _positive, cls().export_ttl),
+            download_ttl=env.read("DOWNLOAD_TTL", _positive, cls().download_ttl),
             time_zone=env.read("TIME_ZONE", _time_zone, cls().time_zone),
             demo=env.read("APP_DEMO", _switch, False),
         )

@@ -6,7 +6,9 @@ import periodic.schedules
 import tasks.cleanup
 import tasks.downloads
 import tasks.exports
+import tasks.overdue
 import tasks.reminders
+import tasks.statistics
 from app.config import settings
 from app.queue import huey
 

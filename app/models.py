@@ -79,6 +79,33 @@ class Todo(Table):
         indexes = ((("user", "id"), False),)
 
 
+class Reminder(Table):
+    """An owner was reminded of a to-do: of one deadline once, and again when it is given another one."""
+
+    todo = ForeignKeyField(Todo, on_delete="CASCADE", index=False)
+    deadline = MomentField()
+    created_at = MomentField(default=now)
+
+    class Meta:
+        table_name = "reminders"
+        indexes = ((("todo", "deadline"), True),)
+
+
+class Statistic(Table):
+    """How many to-dos a user had at the end of what was counted of a day (`2026-12-24`, in the configured zone)."""
+
+    user = ForeignKeyField(User, on_delete="CASCADE", index=False)
+    day = CharField()
+    open = IntegerField()
+    doing = IntegerField()
+    done = IntegerField()
+    overdue = IntegerField()
+
+    class Meta:
+        table_name = "statistics"
+        indexes = ((("day", "user"), True),)
+
+
 class Export(Table):
     """A file with a user's items. `rows` is None until the file is complete."""
 
@@ -108,7 +135,7 @@ class Download(Table):
         table_name = "downloads"
 
 
-TABLES: tuple[type[Table], ...] = (User, Todo, Export, Download)
+TABLES: tuple[type[Table], ...] = (User, Todo, Reminder, Statistic, Export, Download)
 
 
 def create_tables() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nephew.backends.redis import RedisBackend
     from nephew.backends.sql.archive import Archive
     from nephew.instance import Nephew
+    from nephew.settings import Settings
 
 log = logging.getLogger("huey.nephew.archive")
 
@@ -34,6 +35,8 @@ LOCK = "\0archive"
 TERM = 15.0
 #: How many jobs are moved at once: so few that nobody waits for them.
 BATCH = 250
+#: How many ticks of a schedule stay on Redis, where they are looked at most.
+TICKS_LEFT = 50
 #: How often (seconds) it looks for news, and for what is not kept any longer.
 NEWS, PRUNING = 0.5, 60.0
 #: The pauses (seconds) after an error: from, to.
@@ -76,8 +79,8 @@ class Archiver:
     through once, since one that died may have left jobs there that it had archived.
     """
 
-    def __init__(self, queue: RedisBackend, store: Archive, pruner: Pruner) -> None:
-        self._queue, self._store, self._pruner = queue, store, pruner
+    def __init__(self, queue: RedisBackend, store: Archive, pruner: Pruner, settings: Settings) -> None:
+        self._queue, self._store, self._pruner, self._settings = queue, store, pruner, settings
         self._owner = uuid.uuid4().hex
         self._elected = False
         self._next_vote = self._next_pruning = 0.0
@@ -96,7 +99,8 @@ class Archiver:
             since = self._cursor()
             self._move(ids, since, since)
             return True
-        return self._follow() or self._prune()
+        followed, moved = self._follow(), self._move_ticks()
+        return followed or moved or self._prune()
 
     def resign(self) -> None:
         """Let another one take over, at once."""
@@ -194,14 +198,29 @@ class Archiver:
                 return self._keep((), since, upto, cut + 1)
             return [*self._keep(records[:half], since, since, 0), *self._keep(records[half:], since, upto, cut)]
 
+    # -- ticks --------------------------------------------------------------------------------------
+    def _move_ticks(self) -> bool:
+        """Archive ticks that are over; they are not told of in events."""
+        filed = self._queue.filed_ticks(BATCH)
+        ticks = [tick for tick in filed.values() if tick is not None]
+        if ticks:
+            self._store.keep_ticks(ticks)
+        if filed:
+            self._queue.drop_ticks(filed, TICKS_LEFT)
+        return len(filed) == BATCH
+
     def _prune(self) -> bool:
         """Delete what is not kept any longer, a part of it."""
         if time.monotonic() < self._next_pruning:
             return False
-        more = self._pruner.step()
+        more = self._pruner.step() or self._prune_ticks()
         if not more:
             self._next_pruning = time.monotonic() + PRUNING
         return more
+
+    def _prune_ticks(self) -> bool:
+        before = self._queue.now() - self._settings.keep_ticks
+        return self._store.prune_ticks(before, self._settings.keep_ticks_most, BATCH) >= BATCH
 
 
 class ArchiverThread:
@@ -271,4 +290,4 @@ class ArchiverThread:
 def archiver_of(huey: Nephew) -> Archiver:
     """An archiver for an instance that has an archive."""
     assert huey.store is not None
-    return Archiver(cast("RedisBackend", huey.backend), huey.store, Pruner(huey, where=huey.store))
+    return Archiver(cast("RedisBackend", huey.backend), huey.store, Pruner(huey, where=huey.store), huey.settings)

@@ -177,12 +177,13 @@ class Consumer(HueyConsumer):
                 workers=self.workers,
                 worker_type=self.worker_type,
                 queues=self.huey.settings.queues,
-                schedules=dict(self.huey.schedules()),
+                schedules={plan.name: plan.schedule for plan in self.huey.schedules.of_code()},
             )
         )
         while True:
             try:
                 self.huey.prepare_store()
+                self.huey.schedules.check()
                 Reaper(self.huey).reap()
                 break
             except BackendError as error:
@@ -248,9 +249,7 @@ class Consumer(HueyConsumer):
             return
         self._next_heartbeat = time.monotonic() + self.huey.settings.heartbeat
         names = [loop.incarnation for loop, _ in self.worker_threads] if self.environment.forks else []
-        if self.worker is not None:
-            names.append(self.worker.incarnation)
-        names.append(self.huey.worker.incarnation)
+        names += [worker.incarnation for worker in (self.worker, self.huey.worker) if worker is not None]
         try:
             self.huey.backend.heartbeat(names)
         except BackendError as error:

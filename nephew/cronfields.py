@@ -19,6 +19,7 @@ MACROS = {
     "@weekly": "0 0 * * 0",
     "@monthly": "0 0 1 * *",
     "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
 }
 
 #: The fields of a cron expression by cronsim's names, and what each may be.

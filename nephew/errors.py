@@ -13,6 +13,10 @@ class ConfigError(NephewError):
     """An option, a URL or an environment variable is unusable; nothing was started."""
 
 
+class NameTaken(ConfigError, ValueError):
+    """Two tasks, or two schedules, have one name; nothing was started."""
+
+
 class EncodeError(NephewError):
     """A value cannot be stored as it is; nothing was written."""
 
@@ -125,3 +129,14 @@ class RemoteError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.class_name, self.text, self.representation, self.traceback)
+
+
+class Undelivered(NephewError):
+    """Nobody took an alert; unless that is `final`, it is tried again.
+
+    :ivar final: the server refuses it: trying again would not help.
+    """
+
+    def __init__(self, message: str, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final

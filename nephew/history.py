@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nephew.backends.records import EVERY, AttemptRow, Failures, Filter, LogLines, Row
 from nephew.backends.redis.history import is_meant
+from nephew.backends.schedules import TickRow
 from nephew.errors import NephewError
 from nephew.job import ENDED, State
 
@@ -134,6 +135,15 @@ class History:
 
     def _ids_in_both(self) -> set[str]:
         return self._queue.known(self._archived(self._store.moved) or [])
+
+    # -- ticks --------------------------------------------------------------------------------------
+    def ticks(self, schedule: str, limit: int = 20, before: float | None = None) -> list[TickRow]:
+        """The ledger of a schedule, the latest tick first."""
+        here = self._queue.ticks(schedule, limit, before)
+        met = {tick.due for tick in here}
+        there = self._archived(lambda: self._store.ticks(schedule, limit, before)) or []
+        others = (tick for tick in there if tick.due not in met)
+        return list(islice(heapq.merge(here, others, key=lambda tick: tick.due, reverse=True), limit))
 
     # -- steering -----------------------------------------------------------------------------------
     def requeue(self, job_id: str) -> bool:

@@ -25,12 +25,13 @@ from nephew.codec import Codec
 from nephew.errors import ConfigError, NephewError
 from nephew.intake import Intake
 from nephew.job import new_id
+from nephew.lapses import SIGNALS as OF_SCHEDULES
 from nephew.listening import Listening
 from nephew.membership import Membership
 from nephew.middleware import parsed
 from nephew.opening import beside_caller, open_backend, open_store
 from nephew.operations import Operations
-from nephew.options import Given
+from nephew.options import Given, PeriodicGiven, PolicyGiven
 from nephew.registry import Registry
 from nephew.result import Result
 from nephew.schedules import Schedule, as_schedule
@@ -171,16 +172,18 @@ class Nephew(Operations, Listening, Membership, Huey):
         return cast("Callable[[Callable[P, R]], Task[P, R]]", super().task(**options))
 
     def periodic_task(
-        self, schedule: Schedule | Callable[[dt.datetime], bool], **options: Unpack[Given]
+        self, schedule: Schedule | Callable[[dt.datetime], bool], **options: Unpack[PeriodicGiven]
     ) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Make a function into a task that is enqueued at every due time of `schedule`, once.
 
         :param schedule: `cron(...)`, `every(...)`, Huey's `crontab(...)` or any function of a datetime.
-        :param options: as for `task`.
+        :param options: as for `task`, and what becomes of its due times: `catch_up`, `within`, `overlap`,
+            `expect_within` (see `nephew.catchup.Policy`).
         :raises ConfigError: for a schedule or an option that cannot be used.
         """
-        value = as_schedule(schedule, self.utc)
-        decorator = super().periodic_task(value, nephew_schedule=value, **options)
+        value, given = as_schedule(schedule, self.utc), dict(options)
+        policy = {part: given.pop(part) for part in PolicyGiven.__annotations__ if part in given}
+        decorator = super().periodic_task(value, nephew_schedule=value, nephew_policy=policy, **given)
         return cast("Callable[[Callable[P, R]], Task[P, R]]", decorator)
 
     # -- enqueueing ---------------------------------------------------------------------------------
@@ -201,10 +204,6 @@ class Nephew(Operations, Listening, Membership, Huey):
         """Store jobs in one step, all or none, and return the group of their handles."""
         handles = self.intake.many(list(tasks))
         return ResultGroup(handles) if self.results else None
-
-    def enqueue_tick(self, name: str, due: dt.datetime) -> bool:
-        """Enqueue a periodic task for one due time; False when some consumer had done so already."""
-        return self.intake.tick(name, due)
 
     def _pipeline_results(self, task: HueyTask | None) -> list[Result[Any]]:
         results: list[Result[Any]] = []
@@ -232,11 +231,6 @@ class Nephew(Operations, Listening, Membership, Huey):
         """Put a job into the schedule, for its `eta`."""
         self.storage.add_to_schedule(message.encode(self, task), task.eta or dt.datetime(1970, 1, 1, 12))
         self._emit(S.SIGNAL_SCHEDULED, task)
-
-    def schedules(self) -> list[tuple[str, Schedule]]:
-        """The periodic tasks' names and schedules."""
-        periodic = self._registry._periodic_tasks
-        return [(self._registry.task_to_string(task), task.nephew_schedule) for task in periodic]
 
     def revoke_all(self, task_class: Any, *when: Any, **how: Any) -> None:
         """Revoke the jobs of a task, also those that were stored under its former names; arguments as Huey's."""
@@ -284,7 +278,8 @@ class Nephew(Operations, Listening, Membership, Huey):
     # -- telling ------------------------------------------------------------------------------------
     def has_listeners(self) -> bool:
         """Whether anybody wants to hear how jobs end."""
-        return bool(self._post_execute) or any(self._signal.receivers.values())
+        receivers = self._signal.receivers.items()
+        return bool(self._post_execute) or any(heard for signal, heard in receivers if signal not in OF_SCHEDULES)
 
     def listens(self, signal: str) -> bool:
         """Whether anybody wants to hear a signal."""

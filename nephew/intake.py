@@ -137,16 +137,6 @@ class Intake:
                     raise
                 raise shown from None
 
-    def tick(self, name: str, due: dt.datetime) -> bool:
-        """Enqueue a periodic task for one due time; False when some consumer had done so already."""
-        huey = self._huey
-        task = huey._registry.string_to_task(name)()
-        job = self.following(task, parent=name, relation=Relation.SCHEDULE)
-        written = job is not None and huey.backend.tick(huey._registry.first_name(name), due.timestamp(), job)
-        if written:
-            huey._emit(S.SIGNAL_ENQUEUED, task)
-        return written
-
     def _pass(self, task: HueyTask, family: dict[str, Any], store: Store) -> Any:
         """Let a call pass through the middleware on its way to `store`."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nephew.inspection import Inspection
     from nephew.instance import Nephew
     from nephew.intake import Intake
+    from nephew.timetable import Timetable
 
 log = logging.getLogger("huey.nephew")
 
@@ -60,6 +61,13 @@ class Operations:
         from nephew.inspection import Inspection
 
         return Inspection(cast("Nephew", self))
+
+    @property
+    def schedules(self) -> Timetable:
+        """The schedules: looking at them, and steering them at run time."""
+        from nephew.timetable import Timetable
+
+        return Timetable(cast("Nephew", self))
 
     def job(self, job_id: str) -> Job | None:
         """The record of a job; None when there is none."""

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 from nephew.errors import ConfigError
 
@@ -61,6 +61,19 @@ class Given(TypedDict, total=False):
     redact: str | Sequence[str]
     aliases: str | Sequence[str]
     attrs: dict[str, Any]
+
+
+class PolicyGiven(TypedDict, total=False):
+    """What may be said of the due times of a schedule; see `nephew.catchup.Policy`."""
+
+    catch_up: Literal["none", "last", "all"]
+    within: float | dt.timedelta | None
+    overlap: Literal["skip", "queue", "allow"]
+    expect_within: float | dt.timedelta | None
+
+
+class PeriodicGiven(Given, PolicyGiven, total=False):
+    """All that may be given to `@huey.periodic_task(...)` beside its schedule."""
 
 
 class Owner(Protocol):

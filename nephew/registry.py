@@ -6,7 +6,7 @@ from typing import Any
 
 from huey.registry import Registry as HueyRegistry
 
-from nephew.errors import ConfigError
+from nephew.errors import ConfigError, NameTaken
 
 
 class Registry(HueyRegistry):
@@ -28,15 +28,21 @@ class Registry(HueyRegistry):
     def register(self, task_class: Any) -> bool:
         """Make a task known by its name and its former names.
 
-        :raises ConfigError: when one of them is that of another task.
+        :raises ConfigError: when one of them is that of another task, which is named as well.
         """
         name, aliases = self.task_to_string(task_class), aliases_of(task_class)
         for alias in aliases:
             if alias in (name, *self._registry):
                 raise ConfigError(f"task {name}: expected an alias that no task is called by, got {alias!r}")
-        if name in self._registry and name not in self.tasks():
-            now = self.task_to_string(self._registry[name].__base__)
-            raise ConfigError(f"task {name}: expected a name that no task had before, got an alias of {now}")
+        if name in self._registry:
+            other = self.present(name)
+            now = self.task_to_string(other)
+            if now != name:
+                raise ConfigError(f"task {name}: expected a name that no task had before, got an alias of {now}")
+            raise NameTaken(
+                f"task {name}: expected one function of this name, got {_place_of(other)} and {_place_of(task_class)}; "
+                "give one of them another name="
+            )
         super().register(task_class)
         self._registry |= {alias: _former(task_class, alias) for alias in aliases}
         self._names |= {self._registry[each]: each for each in (name, *aliases)}
@@ -53,10 +59,20 @@ class Registry(HueyRegistry):
         """The tasks by their present names."""
         return {name: made for name, made in self._registry.items() if name not in aliases_of(made)}
 
+    def periodic(self) -> list[Any]:
+        """The tasks that have a schedule, in the order in which they were registered."""
+        found: list[Any] = self._periodic_tasks
+        return found
+
     def all_names(self, task_class: Any) -> list[Any]:
         """A task's classes, that of its present name first."""
         task_class = getattr(task_class, "task_class", task_class)
         return [task_class, *(self._registry[alias] for alias in aliases_of(task_class))]
+
+    def present(self, name: str) -> Any:
+        """The task that is or was called so; None: none."""
+        made = self._registry.get(name)
+        return made.__base__ if name in aliases_of(made) else made
 
     def first_name(self, name: str) -> str:
         """What a task was called at first: consumers of all versions agree on it."""
@@ -67,6 +83,12 @@ def aliases_of(task_class: Any) -> tuple[str, ...]:
     """The former names of a task, the latest first."""
     options = getattr(task_class, "nephew_options", None)
     return () if options is None else options.aliases
+
+
+def _place_of(task_class: Any) -> str:
+    """Where the function of a task is, for people."""
+    code = getattr(getattr(task_class, "nephew_function", None), "__code__", None)
+    return repr(task_class) if code is None else f"{code.co_filename}:{code.co_firstlineno}"
 
 
 def _former(task_class: Any, alias: str) -> Any:

@@ -83,6 +83,12 @@ class Settings:
     keep_records: int = 100_000
     #: How many events are kept at most for those who follow them.
     keep_events: int = 100_000
+    #: How long it is kept what became of a schedule's due times.
+    keep_ticks: float = 90 * DAY
+    #: How many of them are kept at most, of each schedule.
+    keep_ticks_most: int = 1000
+    #: Where it is told (POST, JSON) that a schedule has not succeeded for too long; empty: nowhere.
+    alert_webhook: str = dataclasses.field(default="", repr=False)  # often a secret
 
     @classmethod
     def load(cls, environ: Mapping[str, str], options: Mapping[str, Any]) -> Settings:
@@ -121,6 +127,8 @@ class Settings:
             "max_bytes",
             "keep_records",
             "keep_events",
+            "keep_ticks",
+            "keep_ticks_most",
         ):
             if getattr(self, name) <= 0:
                 found.append(f"expected {name} to be greater than 0, got {getattr(self, name)}")
@@ -129,6 +137,8 @@ class Settings:
                 found.append(f"expected {name} to be 0 or more, got {getattr(self, name)}")
         if self.lease <= self.heartbeat > 0:
             found.append(f"expected lease to be greater than heartbeat ({self.heartbeat:g}), got {self.lease:g}")
+        if self.alert_webhook and not re.match(r"https?://[^\s/]", self.alert_webhook):
+            found.append("expected alert_webhook to be a URL that begins with http:// or https://, got another text")
         if self.log not in ("text", "json"):
             found.append(f"expected log to be text or json, got {self.log!r}")
         return found
@@ -160,6 +170,9 @@ class InstanceOptions(TypedDict, total=False):
     keep_expired: Keep | float | str
     keep_records: int
     keep_events: int
+    keep_ticks: float
+    keep_ticks_most: int
+    alert_webhook: str
     results: bool
     store_none: bool
     utc: bool

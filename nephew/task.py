@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, U
 from huey.api import PeriodicTask, ResultGroup, TaskWrapper
 from huey.api import Task as HueyTask
 
+from nephew.catchup import Policy
 from nephew.current import Running
 from nephew.errors import ConfigError
 from nephew.job import new_id
@@ -81,6 +82,7 @@ class Task(TaskWrapper, Generic[P, R]):
             huey.refuse_without_transactions(label)
         if settings.get("task_base") is PeriodicTask:
             settings["task_base"] = PeriodicCall
+            settings["nephew_policy"] = Policy.parse(f"task {label}", settings["nephew_policy"])
         self.options = options
         super().__init__(
             huey,
@@ -144,6 +146,8 @@ class Task(TaskWrapper, Generic[P, R]):
     def map(self, it: Iterable[Any]) -> ResultGroup:
         """Enqueue one job for each item (a tuple is unpacked into arguments), in one step: all or none."""
         arguments = [item if isinstance(item, tuple) else (item,) for item in it]
+        if self.task_base not in (Call, PeriodicCall):  # an application's own, which may make something of each call
+            return self.huey.enqueue_many([self.task_class(args, {}) for args in arguments])
         handles = self.huey.intake.mapped(self.task_class, arguments)
         return handles if self.huey.results else None
 
@@ -153,7 +157,8 @@ class Task(TaskWrapper, Generic[P, R]):
 
 
 _HUEYS = frozenset(
-    [f"default_{name}" for name in HUEY_OPTIONS] + ["context", "task_base", "validate_datetime", "nephew_schedule"]
+    [f"default_{name}" for name in HUEY_OPTIONS]
+    + ["context", "task_base", "validate_datetime", "nephew_schedule", "nephew_policy"]
 )
 
 

@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import bisect
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from collections.abc import Iterator
+from datetime import datetime, timedelta, tzinfo
+from typing import NamedTuple
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
 
-def offset_at(moment: datetime, zone: ZoneInfo) -> timedelta:
-    """How far the zone's wall clock is ahead of UTC at a moment."""
+class ClockChange(NamedTuple):
+    """A moment at which a zone's wall clock jumps.
+
+    :ivar at: the moment, in UTC.
+    :ivar before: how far the clock was ahead of UTC until then.
+    :ivar after: how far it is from then on.
+    """
+
+    at: datetime
+    before: timedelta
+    after: timedelta
+
+    @property
+    def is_gap(self) -> bool:
+        """Whether the clock jumps forward, so that the times between are never shown."""
+        return self.after > self.before
+
+    @property
+    def shift(self) -> timedelta:
+        """How far it jumps, forward or back."""
+        return abs(self.after - self.before)
+
+    @property
+    def walls(self) -> tuple[datetime, datetime]:
+        """The naive wall-clock times that are skipped or shown twice: from the first, up to the second, without it."""
+        naive = self.at.replace(tzinfo=None)
+        return naive + min(self.before, self.after), naive + max(self.before, self.after)
+
+
+def offset_at(moment: datetime, zone: tzinfo | None) -> timedelta:
+    """How far the zone's wall clock is ahead of UTC at a moment; None: the zone of this machine."""
     return moment.astimezone(zone).utcoffset() or timedelta(0)
 
 
-def offset_change(zone: ZoneInfo, offset: timedelta, after: datetime, until: datetime) -> datetime | None:
-    """The first moment after `after`, up to `until`, whose UTC offset is not `offset`."""
+def offset_change(zone: tzinfo | None, offset: timedelta, after: datetime, until: datetime) -> datetime | None:
+    """The first moment after the whole second `after`, up to `until`, whose UTC offset is not `offset`."""
     while after < until:
         probe = min(after + DAY, until)
         if offset_at(probe, zone) != offset:
@@ -26,11 +56,15 @@ def offset_change(zone: ZoneInfo, offset: timedelta, after: datetime, until: dat
     return None
 
 
-def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The first moment whose wall clock shows `wall`; in a gap, the moment at which the gap ends."""
-    instant = wall.replace(tzinfo=zone).astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None) == wall:
-        return instant
-    # In a gap fold=0 counts with the offset of before, and so lands after it; fold=1 the other way round.
-    before = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
-    return offset_change(zone, offset_at(before, zone), before, instant) or instant
+def clock_changes(zone: tzinfo | None, start: datetime, end: datetime) -> Iterator[ClockChange]:
+    """The changes of a zone's clock after the second of `start`, up to and including `end`."""
+    start = start.replace(microsecond=0)
+    offset = offset_at(start, zone)
+    while (at := offset_change(zone, offset, start, end)) is not None:
+        start, before, offset = at, offset, offset_at(at, zone)
+        yield ClockChange(at, before, offset)
+
+
+def is_repeat(moment: datetime, zone: tzinfo) -> bool:
+    """Whether the zone's wall clock shows at that moment what it has shown before: the second pass of a fold."""
+    return moment.astimezone(zone).fold == 1

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from pathlib import Path
 from typing import TypedDict
 
 from app.config import settings
 from app.files import PARTIAL_SUFFIX
-from app.models import Export, now
+from app.models import Export, Statistic, now
 from app.queue import huey
 
 #: A file that nobody has written to for so long is not being downloaded any more.
 PARTIAL_SECONDS = 86400
+
+#: How long statistics are kept.
+STATISTICS_DAYS = 2 * 366
 
 
 class Cleaned(TypedDict):
@@ -20,6 +24,13 @@ class Cleaned(TypedDict):
 
     exports: int
     partial_files: int
+
+
+class Pruned(TypedDict):
+    """What pruning returns: how many of each it removed."""
+
+    jobs: int
+    statistics: int
 
 
 @huey.task()
@@ -45,3 +56,14 @@ def _partial_files() -> int:
             path.unlink(missing_ok=True)
             count += 1
     return count
+
+
+@huey.task()
+def prune_history() -> Pruned:
+    """Remove statistics that are years old, and the records of jobs that the settings do not keep.
+
+    Consumers prune records by themselves, a little at a time; once a day all of it is gone through.
+    """
+    oldest = now() - dt.timedelta(days=STATISTICS_DAYS)
+    statistics = Statistic.delete().where(Statistic.day < f"{oldest:%Y-%m-%d}").execute()
+    return {"jobs": sum(huey.prune().values()), "statistics": statistics}

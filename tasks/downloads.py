@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
 from contextlib import AbstractContextManager
@@ -13,8 +14,10 @@ import httpx
 
 from app.config import settings
 from app.files import replacing
-from app.models import Download
+from app.models import Download, now
 from app.queue import huey
+from nephew import LockNotAcquired
+from nephew.locks import Lock
 from tasks.running import report
 
 CHUNK_BYTES = 1 << 16
@@ -72,8 +75,12 @@ def download(url: str, sha256: str | None = None) -> Fetched:
     """
     key = same_url(url)
     url_hash = hashlib.sha256(key.encode()).hexdigest()
-    with huey.lock(f"download:{url_hash}", ttl=LOCK_SECONDS, wait=LOCK_WAIT_SECONDS):
+    with _alone_with(url_hash, LOCK_WAIT_SECONDS):
         return _finished(url_hash, sha256) or _fetch(key, url_hash, sha256)
+
+
+def _alone_with(url_hash: str, wait: float) -> Lock:
+    return huey.lock(f"download:{url_hash}", ttl=LOCK_SECONDS, wait=wait)
 
 
 def _finished(url_hash: str, sha256: str | None) -> Fetched | None:
@@ -147,3 +154,27 @@ def _check_size(size: int, url: httpx.URL) -> None:
             f"expected {url} to have at most {settings.download_max_bytes:,} bytes (DOWNLOAD_MAX_BYTES), "
             f"got {size:,} or more; nothing was kept"
         )
+
+
+@huey.task()
+def expire_downloads() -> int:
+    """Remove files that were downloaded longer ago than `DOWNLOAD_TTL`, and say how many.
+
+    One that is asked for again is fetched anew.
+    """
+    oldest = now() - dt.timedelta(seconds=settings.download_ttl)
+    expired = Download.select(Download.url_hash).where(Download.created_at < oldest)
+    return sum(_expire(url_hash, oldest) for (url_hash,) in list(expired.tuples()))
+
+
+def _expire(url_hash: str, oldest: dt.datetime) -> bool:
+    try:
+        with _alone_with(url_hash, wait=0):
+            found = Download.get_or_none(Download.url_hash == url_hash, Download.created_at < oldest)
+            if found is None:  # it was fetched anew meanwhile
+                return False
+            # The row goes last: a crash in between leaves something that the next run still finds.
+            Path(found.path).unlink(missing_ok=True)
+            return bool(found.delete_instance())
+    except LockNotAcquired:  # somebody is fetching it
+        return False

@@ -24,8 +24,8 @@ from nephew.backends.redis import RedisBackend
 from nephew.backends.sql.migrations import LATEST
 
 #: Kinds of what is wrong at any moment: records and the places that they are in do not agree; something belongs to
-#: nothing; a unique key keeps others out for nobody; a chord waits for nobody.
-LASTING = frozenset({"place", "orphan", "unique key", "chord"})
+#: nothing; a unique key keeps others out for nobody; a chord waits for nobody; a tick does not say what became of it.
+LASTING = frozenset({"place", "orphan", "unique key", "chord", "tick"})
 #: Kinds of what is wrong when nobody works any more.
 HELD = frozenset({"claim", "lock", "worker", "file"})
 
@@ -151,6 +151,9 @@ ROWS = (
     ("chord", "chord_member", "t.cid || ' has values and no counter'",
      "NOT EXISTS (SELECT 1 FROM nephew_chord c WHERE c.name = t.name AND c.cid = t.cid)"),
     ("chord", "chord", f"t.cid || ' counts ' || t.done || ' of ' || {_DONE} || ' values'", f"t.done <> {_DONE}"),
+    ("tick", "tick", "t.fate || ' ' || t.schedule || ' has a job, or none, or its end, that it should not have'",
+     "(t.fate = 'enqueued') <> (t.job IS NOT NULL) OR (t.state IS NULL) <> (t.ended_at IS NULL)"
+     " OR t.state IS NOT NULL AND t.job IS NULL"),
     ("claim", "job", "t.id || ' is held by worker ' || t.worker", _HELD),
     ("orphan", "job", "t.id || ' is held by worker ' || t.worker || ', which there is not'",
      f"{_HELD} AND {_NO_WORKER}"),
@@ -231,7 +234,7 @@ def of_redis(call: Call, prefix: str) -> Iterator[Entry]:
         name, _, word = _text(key)[1:].partition("}:")
         instances[name].add(word, _text(kind), contents)
     for name, keys in instances.items():
-        for told in (_misplaced, _orphans, _unique_keys, _chords, _held):
+        for told in (_misplaced, _orphans, _unique_keys, _chords, _ticks, _held):
             for kind, text in told(keys):
                 yield Entry(kind, name, text)
 
@@ -311,6 +314,24 @@ def _chords(keys: Keys) -> Told:
     for chord, _ in keys.each("chord"):
         if chord not in wanted:
             yield "chord", f"{chord} has neither a callback nor a member that is still to end"
+
+
+def _ticks(keys: Keys) -> Told:
+    """What is open or waits its turn is what the ledger says; see `lua/lib/ticks.lua`."""
+    opened, waiting = set(), set()
+    for schedule, word in keys.each("ticks"):
+        for due, fate, _, job, _, _, state, _ in (json.loads(tick) for tick in keys.ids(word) if tick[:1] == "["):
+            opened |= {(schedule, due, job)} if fate == "enqueued" and not state else set()
+            waiting |= {(schedule, due)} if fate == "waiting" else set()
+    by_job = {(job, *_text(told).split(" ", 1)) for job, told in keys.map("open").items()}
+    listed = {(schedule, job) for schedule, word in keys.each("open") for job in keys.ids(word)}
+    turns = {(schedule, due) for schedule, word in keys.each("turns") for due in keys.ids(word)}
+    if by_job != {(job, due, schedule) for schedule, due, job in opened}:
+        yield "tick", f"open are {opened}, and {by_job} by their jobs"
+    if listed != {(schedule, job) for schedule, _, job in opened}:
+        yield "tick", f"open are {opened}, and {listed} by their schedules"
+    if turns != waiting or keys.ids("turns") != {schedule for schedule, _ in waiting}:
+        yield "tick", f"{waiting} wait, and {turns} of {keys.ids('turns')} for their turn"
 
 
 def _head(record: bytes) -> list[Any]:

@@ -10,17 +10,16 @@ from benchmarks.runner import redis_py
 
 huey = _huey.RedisHuey("benchmark", url=place.redis())
 
-# Jobs/s in two turns on a busy machine. In one process: 1,850 and 1,760 with 1 thread, 2,270 and 4,140 with 4, 3,380
-# and 3,140 with 8, 1,410 and 2,410 with `-k process -w 1`. In two: 3,160 and 3,780 with 4 threads each, 1,800 and 1,660
-# with 1 thread each, 2,650 and 2,620 with `-k process -w 2`.
-_THREADS = "-k thread -w 4"
+# Jobs/s in two turns on a busy machine. In one process: 2,080 and 3,270 with 1 thread, 5,170 and 4,910 with 2, 4,440 and
+# 3,880 with 4, 3,430 and 4,390 with 8, 2,120 and 6,100 with `-k process -w 1`.
+_THREADS = "-k thread -w 2"
 
 RUNNER = HueyRunner(
     huey,
     __name__,
     one=_THREADS,
     two=(_THREADS, _THREADS),
-    at_a_time="4 threads",
+    at_a_time="2 threads",
     title="RedisHuey",
     acknowledges="as SqliteHuey",
     keeps="as SqliteHuey",

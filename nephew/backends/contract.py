@@ -29,6 +29,7 @@ from nephew.backends.records import (
     Transaction,
     WorkerRecord,
 )
+from nephew.backends.schedules import Schedules
 from nephew.backends.watcher import Doorbell, Watcher
 from nephew.errors import NephewError
 
@@ -36,7 +37,7 @@ from nephew.errors import NephewError
 FIRST_LOOK, SOON = 0.0002, 0.01
 
 
-class Backend(Events, History, ABC):
+class Backend(Events, History, Schedules, ABC):
     """A place where the jobs of one instance are kept."""
 
     #: The instance's name; every row carries it.
@@ -322,7 +323,7 @@ class Backend(Events, History, ABC):
             pause *= 1.3
         return Ended()
 
-    # -- locks and ticks ----------------------------------------------------------------------------
+    # -- locks --------------------------------------------------------------------------------------
     @abstractmethod
     def acquire_lock(self, name: str, owner: str, label: str, ttl: float) -> int | None:
         """Take a lock that nobody holds; its fencing number, or None."""
@@ -338,14 +339,6 @@ class Backend(Events, History, ABC):
     @abstractmethod
     def locks(self) -> list[LockRow]:
         """The locks that are held."""
-
-    @abstractmethod
-    def tick(self, schedule: str, due: float, job: NewJob) -> bool:
-        """Enqueue a schedule's job for its due time, once: False when that tick was already written."""
-
-    @abstractmethod
-    def last_tick(self, schedule: str) -> float | None:
-        """The latest due time of a schedule that was enqueued, if any was."""
 
     # -- Huey's raw storage -------------------------------------------------------------------------
     @abstractmethod
@@ -382,7 +375,7 @@ class Backend(Events, History, ABC):
 
     @abstractmethod
     def tidy(self, limit: int = 500) -> int:
-        """Delete data whose time is over, and ticks that are long past; how many, at most `limit` of each."""
+        """Delete data whose time is over; how many, at most `limit`."""
 
     @abstractmethod
     def flush(self, what: str) -> None:

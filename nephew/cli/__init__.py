@@ -19,10 +19,14 @@ from nephew.cli.jobs import jobs
 from nephew.cli.locks import locks
 from nephew.cli.output import clean, without_passwords
 from nephew.cli.prune import prune
+from nephew.cli.schedules import schedules
 from nephew.cli.status import status
 from nephew.cli.steering import change, run_now
 from nephew.cli.store import migrate
 from nephew.cli.tasks import call, tasks
+from nephew.cli.timetable import add, pause, remove, restore, resume
+from nephew.cli.timetable import change as change_schedule
+from nephew.cli.timetable import run as run_schedule
 from nephew.version import __version__
 
 #: What a shell shows for a program that Ctrl-C has ended.
@@ -47,10 +51,12 @@ def nephew(context: click.Context) -> None:
     context.ensure_object(Selected)
 
 
-for command in (run, migrate, check, status, jobs, tasks, call, locks, prune, import_jobs):
+for command in (run, migrate, check, status, jobs, schedules, tasks, call, locks, prune, import_jobs):
     nephew.add_command(command)
 for command in (retry, rerun, cancel, delete, change, run_now):
     jobs.add_command(command)
+for command in (pause, resume, run_schedule, add, change_schedule, restore, remove):
+    schedules.add_command(command)
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def check(selected: Selected) -> None:
     problems += url_problems + found
     if huey is not None:
         problems += [*_task_problems(huey), *_run_dir_problems(huey)]
-        problems += [] if url_problems else _store_problems(huey)
+        problems += [] if url_problems else [*_store_problems(huey), *_schedule_problems(huey)]
         problems += _archive_problems(huey)
     for problem in dict.fromkeys(problems):
         click.echo(f"- {clean(without_passwords(problem))}")
@@ -132,6 +132,17 @@ def _store_problems(huey: Nephew) -> Iterator[str]:
         yield f"the store cannot be reached: {error}"
     except ConfigError as error:
         yield f"the store cannot be used: {error}"
+
+
+def _schedule_problems(huey: Nephew) -> Iterator[str]:
+    try:
+        schema = huey.backend.schema()
+        if schema.found == schema.expected:
+            huey.schedules.check()
+    except BackendError:
+        return  # it was told already
+    except ConfigError as error:
+        yield str(error)
 
 
 def _archive_problems(huey: Nephew) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import indent
 from typing import Any
 
@@ -104,8 +104,13 @@ def _facts(job: Job, most: int) -> Iterator[tuple[str, str]]:
 def _arguments(job: Job, most: int) -> str:
     if job.args is None or job.kwargs is None:
         return "(cannot be read)"
-    given = [exceptions.text(repr, value) for value in job.args]
-    given += [f"{name}={exceptions.text(repr, value)}" for name, value in job.kwargs.items()]
+    return arguments(job.args, job.kwargs, most)
+
+
+def arguments(args: Sequence[Any], kwargs: Mapping[str, Any], most: int) -> str:
+    """Arguments as a call has them, in one line, cut behind `most` characters."""
+    given = [exceptions.text(repr, value) for value in args]
+    given += [f"{name}={exceptions.text(repr, value)}" for name, value in kwargs.items()]
     return _cut(", ".join(given) or "none", most)
 
 

@@ -67,8 +67,8 @@ def call(huey: Nephew, task_name: str, arguments: str, wait: bool, timeout: floa
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout says how long to --wait; expected both")
-    task = _find(huey.inspection.catalogue(), task_name)
-    args, kwargs = _fitting(task, _parsed(arguments))
+    task = find(huey.inspection.catalogue(), task_name)
+    args, kwargs = fitting(task, arguments)
     made = task.new_call(args, kwargs)
     result: Result[Any] = huey.enqueue(made) or Result(huey, made)
     if result.duplicate:
@@ -78,7 +78,11 @@ def call(huey: Nephew, task_name: str, arguments: str, wait: bool, timeout: floa
         _wait(result, timeout)
 
 
-def _find(found: list[TaskInfo], name: str) -> TaskInfo:
+def find(found: list[TaskInfo], name: str) -> TaskInfo:
+    """The task of that name, or the only one whose name ends so.
+
+    :raises click.BadParameter: when there is none, or are several.
+    """
     matching = [task for task in found if task.name == name or task.name.endswith(f".{name}")]
     exact = [task for task in matching if task.name == name]
     if len(exact or matching) == 1:
@@ -108,9 +112,12 @@ def _parsed(text: str) -> Arguments:
     raise _unfit(f"expected a JSON list or object of arguments, got {text}; for this one alone: '[{text}]'")
 
 
-def _fitting(task: TaskInfo, arguments: Arguments) -> Arguments:
-    """The arguments, if the task's function takes them."""
-    args, kwargs = arguments
+def fitting(task: TaskInfo, text: str) -> Arguments:
+    """The arguments that a text of JSON has, if the task's function takes them.
+
+    :raises click.BadParameter: when it is none, or does not.
+    """
+    args, kwargs = _parsed(text)
     signature = inspect.signature(task.function)
     injected = {"task": None} if task.takes_job else {}
     if injected.keys() & kwargs.keys():

@@ -18,6 +18,7 @@ with pytest.MonkeyPatch.context() as _environment:
         "DATABASE_URL": f"sqlite:///{_FOLDER / 'todo.db'}",
         "DATA_DIR": str(_FOLDER / "data"),
         "DOWNLOAD_MAX_BYTES": "1000000",
+        "DOWNLOAD_TTL": "86400",
         "EXPORT_TTL": "3600",
         "MAIL_FROM": "To-do <todo@example.org>",
         "TIME_ZONE": "Europe/Berlin",

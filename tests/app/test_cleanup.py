@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from app.config import settings
-from app.models import Export, User, now
-from tasks.cleanup import PARTIAL_SECONDS, daily_cleanup
+from app.models import Export, Statistic, User, now
+from app.queue import huey
+from tasks.cleanup import PARTIAL_SECONDS, STATISTICS_DAYS, daily_cleanup, prune_history
 from tasks.exports import export_todos
+from tests.contract.ageing import age
 
 
 def expire(path: str) -> None:
@@ -62,3 +64,22 @@ def test_an_unfinished_file_goes_after_a_day(folder: str):
 
 def test_nothing_to_do_is_no_error():
     assert daily_cleanup.call_local() == {"exports": 0, "partial_files": 0}
+
+
+def test_statistics_that_are_years_old_go(user: User):
+    for days in (STATISTICS_DAYS + 2, STATISTICS_DAYS - 2):
+        day = f"{now() - dt.timedelta(days=days):%Y-%m-%d}"
+        Statistic.create(user=user, day=day, open=1, doing=0, done=0, overdue=0)
+
+    assert prune_history.call_local() == {"jobs": 0, "statistics": 1}
+    assert prune_history.call_local() == {"jobs": 0, "statistics": 0}
+
+
+def test_records_that_are_not_kept_go():
+    ended = [daily_cleanup(), daily_cleanup()]
+    huey.execute(huey.dequeue())
+    huey.execute(huey.dequeue())
+    age(huey, 8, ended[0].id)
+
+    assert prune_history.call_local() == {"jobs": 1, "statistics": 0}
+    assert [job.id for job in huey.jobs()] == [ended[1].id]

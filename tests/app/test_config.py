@@ -61,6 +61,7 @@ def test_all_problems_are_told_together():
         ("DOWNLOAD_MAX_BYTES", "-1"),
         ("DOWNLOAD_MAX_BYTES", "1e6"),
         ("DOWNLOAD_MAX_BYTES", "٣"),
+        ("DOWNLOAD_TTL", "never"),
         ("EXPORT_TTL", "1.5"),
         ("TIME_ZONE", "../etc/passwd"),
         ("TIME_ZONE", "Europe"),
@@ -165,6 +166,7 @@ def test_the_other_variables():
             "MAIL_FROM": "To-do <todo@example.org>",
             "DATA_DIR": "data",
             "DOWNLOAD_MAX_BYTES": "1000",
+            "DOWNLOAD_TTL": "120",
             "EXPORT_TTL": "60",
             "TIME_ZONE": "Europe/Berlin",
             "APP_DEMO": "yes",
@@ -174,6 +176,7 @@ def test_the_other_variables():
     assert settings.mail_from == "To-do <todo@example.org>"
     assert settings.data_dir == PROJECT / "data"
     assert settings.download_max_bytes == 1000
+    assert settings.download_ttl == 120
     assert settings.export_ttl == 60
     assert settings.time_zone == "Europe/Berlin"
     assert settings.demo is True

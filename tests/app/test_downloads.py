@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -14,9 +15,17 @@ import pytest
 from app.config import settings
 from app.database import db
 from app.demo.files import serving
-from app.models import Download
+from app.models import Download, now
 from app.queue import huey
-from tasks.downloads import DownloadRefused, ServerBusy, download, file_name, same_url
+from tasks.downloads import (
+    DownloadRefused,
+    Fetched,
+    ServerBusy,
+    download,
+    expire_downloads,
+    file_name,
+    same_url,
+)
 from tests.app.awkward import AwkwardServer
 
 CONTENT = bytes(range(256)) * 1000
@@ -223,3 +232,30 @@ def test_two_threads_that_run_the_same_download_fetch_it_once(server: AwkwardSer
 
     assert first == second
     assert server.requests["/file.bin"] == 1
+
+
+# -- expiry ------------------------------------------------------------------------------------------
+def grow_old(fetched: Fetched) -> None:
+    day_ago = now() - dt.timedelta(seconds=settings.download_ttl + 1)
+    Download.update(created_at=day_ago).where(Download.path == fetched["path"]).execute()
+
+
+def test_an_old_download_expires_with_its_file_and_is_fetched_anew(server: AwkwardServer):
+    server.files["/young"] = b"young"
+    old, young = (download.call_local(f"{server.url}/{name}") for name in ("file.bin", "young"))
+    grow_old(old)
+
+    assert [expire_downloads.call_local(), expire_downloads.call_local()] == [1, 0]
+    assert [str(path) for path in kept_files()] == [young["path"]]
+    assert download.call_local(f"{server.url}/file.bin") == old
+    assert server.requests["/file.bin"] == 2
+
+
+def test_what_somebody_is_fetching_does_not_expire(server: AwkwardServer):
+    fetched = download.call_local(f"{server.url}/file.bin")
+    grow_old(fetched)
+
+    with huey.lock(f"download:{Download.get().url_hash}"):
+        assert expire_downloads.call_local() == 0
+
+    assert [str(path) for path in kept_files()] == [fetched["path"]]

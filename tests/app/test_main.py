@@ -19,9 +19,17 @@ print(*sorted(app.main.huey._registry._registry), sep="\\n")
 APPLICATION_TASKS = [
     "tasks.cleanup.daily_cleanup",
     "tasks.cleanup.daily_cleanup_at_2",
+    "tasks.cleanup.history_pruning_at_3",
+    "tasks.cleanup.prune_history",
     "tasks.downloads.download",
+    "tasks.downloads.download_expiry_at_4",
+    "tasks.downloads.expire_downloads",
     "tasks.exports.export_todos",
+    "tasks.overdue.check_overdue_tasks",
+    "tasks.overdue.overdue_check_hourly",
     "tasks.reminders.send_reminder",
+    "tasks.statistics.process_task_statistics",
+    "tasks.statistics.statistics_hourly",
 ]
 
 
@@ -50,7 +58,7 @@ def test_the_demonstration_adds_its_own(sqlite_url: str):
 
 
 @pytest.mark.parametrize(
-    "module", ["tasks.cleanup", "tasks.downloads", "tasks.exports", "tasks.reminders", "periodic.schedules"]
+    "module", ["tasks.cleanup", "tasks.downloads", "tasks.exports", "tasks.overdue", "periodic.schedules"]
 )
 def test_each_module_can_be_imported_first(module: str, sqlite_url: str):
     done = run(f"import {module}, app.main", DATABASE_URL=sqlite_url)

@@ -49,4 +49,4 @@ def test_many_processes_may_create_the_tables_at_once(backend_url: str):
 def test_the_tables_keep_out_of_each_others_way():
     names = [table._meta.table_name for table in TABLES]
 
-    assert names == ["users", "todos", "exports", "downloads"]
+    assert names == ["users", "todos", "reminders", "statistics", "exports", "downloads"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from nephew.backends.records import Change, ChordMark, Claimed, Died, Enqueued, Never, NewJob, Outcome, Row, Settled
+from nephew.backends.schedules import Decided, Decision
 from nephew.errors import UnknownWorker
 from nephew.job import ENDED, WAITING, State
 
@@ -19,7 +20,7 @@ NOTHING_SETTLED = (0, Settled({}, ()))
 
 
 class Model:
-    """One instance's jobs, workers, locks and ticks."""
+    """One instance's jobs, workers and locks, and a schedule."""
 
     def __init__(self, now: float) -> None:
         #: It stands still; `pass_time` moves everything else into the past.
@@ -35,7 +36,8 @@ class Model:
         self.revocations: dict[str, bytes] = {}
         #: Owner and expiry.
         self.held_locks: dict[str, tuple[str, float]] = {}
-        self.ticks: dict[str, list[float]] = {}
+        #: Up to where the one schedule is decided.
+        self.seen = 0.0
 
     # -- the way in ---------------------------------------------------------------------------------
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
@@ -61,16 +63,13 @@ class Model:
         self.rows.pop(row.id, None)
         self.rows[row.id] = row
 
-    def tick(self, schedule: str, due: float, job: NewJob) -> bool:
-        written = self.ticks.setdefault(schedule, [])
-        if due in written:
-            return False
-        written.append(due)
-        self._enqueue(job)
-        return True
-
-    def last_tick(self, schedule: str) -> float | None:
-        return max(self.ticks.get(schedule, ()), default=None)
+    def decide(self, decisions: Sequence[Decision]) -> list[Decided]:
+        (decision,) = decisions
+        if decision.seen != self.seen:
+            return [Decided(False, self.seen)]
+        self.enqueue([tick.job for tick in decision.ticks if tick.job])
+        self.seen = decision.upto
+        return [Decided(True, self.seen, tuple((tick.due, tick.fate, tick.reason) for tick in decision.ticks))]
 
     # -- a worker's hand ----------------------------------------------------------------------------
     def register(self, number: int) -> None:

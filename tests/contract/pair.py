@@ -25,6 +25,7 @@ class Pair:
 
     def __init__(self, url: str) -> None:
         self.backend = open_backend(f"model-{uuid.uuid4().hex[:12]}", url, None, None, "", Settings())
+        self.backend.begin_schedules(["nightly"], 0.0)
         self.model = Model(float(int(self.backend.now())))
 
     def pass_time(self, seconds: float) -> None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import threading
 from collections.abc import Callable
 
 import pytest
 from huey.api import chord
 
 from nephew import Nephew, cron
-from nephew.bell import ThreadBell
 from nephew.errors import ConfigError
 from nephew.job import State
-from nephew.scheduler import Scheduler
 from tests.contract.conftest import Work
+from tests.contract.timekeeping import HOUR, NOON, Clock, rows, ticker, write
 
 Make = Callable[..., Nephew]
-
-NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
 
 def called(name: str) -> str:
@@ -118,13 +113,17 @@ def test_a_schedules_tick_is_written_once_by_both_versions(versions: tuple[Nephe
     ran: list[str] = []
     old.periodic_task(cron("0 * * * *"), name="sweep")(lambda: ran.append("old"))
     new.periodic_task(cron("0 * * * *"), name="tidy", aliases=called("sweep"))(lambda: ran.append("new"))
-    schedulers = [Scheduler(huey, threading.Event(), 1, True, ThreadBell()) for huey in versions]
+    clock = Clock()
+    tickers = [ticker(huey, clock) for huey in versions]
 
-    first = [each.write_ticks(NOON.timestamp()) for each in schedulers]
-    second = [each.write_ticks(NOON.timestamp() + 3600) for each in reversed(schedulers)]
+    clock.now = NOON
+    write(*tickers)
+    work(new)
+    clock.now += HOUR
+    write(*reversed(tickers))
     work(new)
 
-    assert (first, second) == ([1, 0], [1, 0])
+    assert rows(old, "sweep") == [(0, "enqueued"), (HOUR, "enqueued")]
     assert ran == ["new", "new"]
 
 

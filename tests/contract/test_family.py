@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from huey.api import chord
 from huey.exceptions import TaskException
@@ -120,7 +118,7 @@ def test_a_tick_follows_from_its_schedule(huey: Nephew):
     nightly = huey.periodic_task(every(hours=1), name="nightly")(lambda: None)
     schedule = huey._registry.task_to_string(nightly.task_class)
 
-    huey.enqueue_tick(schedule, datetime(2026, 1, 1, tzinfo=UTC))
+    huey.schedules.run("nightly")
 
     (tick,) = huey.jobs()
     assert family(huey, tick.id) == (Relation.SCHEDULE, (schedule,), ())

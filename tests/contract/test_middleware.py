@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -233,8 +232,7 @@ def test_ticks_next_steps_handlers_and_callbacks_pass_as_well(make: Make, work: 
     handler = huey.task(name="handler")(lambda error, **_: "handled")
     total = huey.task(name="total")(lambda values, **_: sum(values))
 
-    name, schedule = huey.schedules()[0]
-    huey.enqueue_tick(name, schedule.next_after(dt.datetime.now(dt.UTC)))
+    huey.schedules.run("tick")
     huey.enqueue(first.s().then(then))
     huey.enqueue(bad.s().error(handler))
     huey.enqueue(chord([first.s(), first.s()], total.s()))

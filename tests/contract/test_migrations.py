@@ -14,6 +14,8 @@ import pytest
 
 from nephew import Nephew
 from nephew.backends.contract import Backend
+from nephew.backends.redis import connection
+from nephew.backends.schedules import Decided, Decision, NewTick, ScheduleRow
 from nephew.backends.sql import migrations
 from nephew.errors import SchemaError
 from nephew.opening import open_backend
@@ -159,6 +161,9 @@ def test_tables_of_version_1_become_the_same_as_new_ones_and_keep_their_jobs(emp
     version1.create(old.database)
     version1.keep(old.database, "waiting", "queued", b"payload")
     version1.keep(old.database, "ended", "succeeded", b"payload", result=b"result", finished_at=101.0, attempts=1)
+    version1.tick(old.database, "nightly", 100.0, "ended")
+    version1.tick(old.database, "nightly", 200.0, "waiting")
+    version1.tick(old.database, "hourly", 300.0, "deleted")
     new = open_(another(empty_url, name, tmp_path))
     new.migrate()
 
@@ -170,6 +175,10 @@ def test_tables_of_version_1_become_the_same_as_new_ones_and_keep_their_jobs(emp
     assert old.outcome("ended") == ("succeeded", b"result", None)
     old.enqueue([job("more", tags=",a,", parent="ended", relation="call")])
     assert old.relatives("more") == (["ended"], [])
+    assert [row[:2] for row in old.schedules()[1]] == [("hourly", 300.0), ("nightly", 200.0)]
+    assert [(row.fate, row.state, row.ended_at) for row in old.ticks("nightly") + old.ticks("hourly")] == [
+        ("enqueued", "queued", None), ("enqueued", "succeeded", 101.0), ("enqueued", "forgotten", 300.0)
+    ]  # fmt: skip
     for backend in (old, new):
         backend.close()
 
@@ -193,3 +202,26 @@ def shape(backend: Any) -> dict[str, Any]:
         )
         for table in database.get_tables()
     }
+
+
+def test_on_redis_schedules_of_version_1_are_decided_up_to_their_latest_ticks(redis_url: str, name: str):
+    backend = open_backend(name, redis_url, None, None, "", Settings())
+    backend.migrate()
+    for due in ("100.0", "200.5"):
+        backend.call("ZADD", backend.key("ticks", "nightly"), due, f"{due} a job")
+    backend.call("SADD", backend.key("schedules"), "nightly")
+    backend.call("SET", backend.key("version"), 1)
+    backend.close()
+    newer = open_backend(name, redis_url, None, None, "", Settings())
+    again = NewTick(200.5, job(), "enqueued")
+
+    assert newer.migrate() == (1, connection.LATEST)
+
+    assert newer.schedules()[1] == [ScheduleRow("nightly", 200.5, 200.5, None, None, False, None, None, None)]
+    assert [(row.due, row.job, row.state) for row in newer.ticks("nightly")] == [
+        (200.5, "a job", "forgotten"), (100.0, "a job", "forgotten")
+    ]  # fmt: skip
+    newer.define_schedule("nightly", None, None, False, 100.0)
+    assert newer.decide([Decision("nightly", 100.0, 300.0, "skip", (again,))]) == [Decided(True, 300.0)]
+    assert newer.prune_ticks(before=150.0, most=10) == 1
+    newer.close()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from nephew.backends.records import Change, Claimed, Died, Never, NewJob, Outcome
+from nephew.backends.schedules import Decision, NewTick
 from nephew.job import ENDED, WAITING, State
 from tests.contract.choices import STEPS, Choices, step
 from tests.contract.ends import WAYS, end_of
@@ -94,9 +95,9 @@ class Steps(RuleBasedStateMachine):
 
     @step(1)
     def a_tick(self, choices: Choices) -> None:
-        fresh = self.pair.both("tick", "nightly", 1000.0 * choices.number(3), self.new_job(choices))
-        assert self.backend.last_tick("nightly") == self.model.last_tick("nightly")
-        self.reach("a tick that was written before", not fresh)
+        seen, its_job = max(0.0, self.model.seen - choices.number(2)), self.new_job(choices)
+        given = Decision("nightly", seen, seen + 1.0, "allow", (NewTick(seen + 1.0, its_job, "enqueued"),))
+        self.reach("a tick that was decided before", not self.pair.both("decide", [given])[0].taken)
 
     # -- claims -------------------------------------------------------------------------------------
     @step(8, lambda self: self.model.in_turn())

@@ -215,19 +215,6 @@ def test_what_is_kept_shortly_is_looked_for_often(make_huey: Callable[..., Nephe
     assert Pruner(make_huey(keep_succeeded=keep)).tidies_every == seconds
 
 
-def test_of_a_schedules_ticks_the_old_ones_are_deleted_and_never_the_last(huey: Nephew):
-    now = huey.backend.now()
-    for days in (100, 50, 40, 1):
-        huey.backend.tick("daily", now - days * DAY, job())
-    huey.backend.tick("yearly", now - 300 * DAY, job())
-
-    huey.prune()
-
-    assert count(huey, "ticks") == 2
-    assert huey.backend.last_tick("daily") == pytest.approx(now - DAY)
-    assert huey.backend.last_tick("yearly") == pytest.approx(now - 300 * DAY)
-
-
 @pytest.mark.parametrize(
     ("keep", "message"),
     [

@@ -10,11 +10,12 @@ import pytest
 from peewee import PostgresqlDatabase
 
 from nephew import Nephew
-from nephew.backends.records import Holder, Settled
+from nephew.backends.records import Claimed, Holder, Settled
 from nephew.backends.sql import SqlBackend
 from nephew.backends.sql.ahead import SPARE
 from nephew.opening import open_backend
 from nephew.settings import Settings
+from tests.contract.crowd import at_once
 from tests.contract.jobs import Hand, given_back, jobs, succeeded
 from tests.eventually import eventually
 from tests.faults import Drop
@@ -156,6 +157,22 @@ def test_a_process_opens_no_more_of_them_than_it_may(backend: SqlBackend, hand: 
     assert claims[SPARE] is None
     assert sorted(each.id for claim in claims if claim is not None for each in claim()) == ["a", "b"]
     assert backend.claim_ahead(hand.number, SPARE + 1, 1)()[0].id == "c"
+
+
+def test_many_threads_that_claim_at_once_open_no_more_of_them_either(backend: SqlBackend, hand: Hand):
+    backend.enqueue(jobs(*(f"job-{number}" for number in range(40))))
+
+    def answer_of(number: int) -> Callable[[], list[Claimed]] | None:
+        try:
+            return backend.claim_ahead(hand.number, number + 1, 2)
+        finally:
+            backend.leave()
+
+    answers = at_once(backend, 12, answer_of)
+    sent = [answer for answer in answers if answer is not None]
+
+    assert len(sent) == SPARE
+    assert [len(answer()) for answer in sent] == [2] * SPARE
 
 
 def test_where_no_connection_is_to_be_had_work_goes_on_without(postgres_url: str, name: str):

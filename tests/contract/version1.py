@@ -68,3 +68,12 @@ def keep(database: Database, id: str, state: str, payload: bytes, **more: object
     mark = "?" if isinstance(database, SqliteDatabase) else "%s"
     columns, marks = ", ".join(values), ", ".join([mark] * len(values))
     database.execute_sql(f"INSERT INTO nephew_job ({columns}) VALUES ({marks})", tuple(values.values()))
+
+
+def tick(database: Database, schedule: str, due: float, job: str) -> None:
+    """A tick as it was kept then."""
+    mark = "?" if isinstance(database, SqliteDatabase) else "%s"
+    database.execute_sql(
+        f"INSERT INTO nephew_tick (name, schedule, due, job, written_at) VALUES ({', '.join([mark] * 5)})",
+        ("test", schedule, due, job, due),
+    )

@@ -135,7 +135,7 @@ class TestLostReplies:
             assert_all_succeeded_once(bench, admin, [*results, victim, *failing])
             eventually(lambda: len(bench.runs("tick")) >= 2)
             enqueueing = {name for name in every_script() if name.startswith("enqueue")}
-            assert enqueueing | {"claim", "settle", "reap", "tick", "promote"} <= set(detour.lost)
+            assert enqueueing | {"claim", "settle", "reap", "decide", "promote"} <= set(detour.lost)
             assert [attempt.outcome for attempt in bench.job(victim).attempts] == ["crashed", "succeeded"]
             assert {len(bench.job(result).attempts) for result in failing} == {2}
             assert consumer.stop() == 0

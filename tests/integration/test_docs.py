@@ -18,12 +18,16 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from nephew import cron
+from nephew.cli.schedules import print_entries
 from nephew.middleware import OPTIONS
 from nephew.options import known
+from nephew.preview import preview
 from nephew.settings import Settings, names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,6 +175,14 @@ def test_the_options_of_tasks_are_listed() -> None:
     listed = re.findall(r"^\| `(\w+)` \|", (DOCS / "tasks.md").read_text(), re.MULTILINE)
 
     assert sorted(listed) == sorted(known() | OPTIONS)
+
+
+def test_the_preview_across_changes_of_the_clock_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    (printed,) = (block for block in blocks(DOCS / "schedules.md", "") if "--around-dst" in block)
+
+    print_entries(preview(cron("30 2 * * *", tz="Europe/Berlin"), datetime(2026, 10, 1, tzinfo=UTC), around_dst=True))
+
+    assert printed == f"$ nephew schedules preview nightly --around-dst\n{capsys.readouterr().out}"
 
 
 def test_the_systemd_unit_waits_for_the_drain() -> None:

@@ -22,6 +22,9 @@ def test_two_consumers_enqueue_each_tick_once(bench: Bench) -> None:
     assert max(Counter(round(tick.at) for tick in ticks).values()) == 1, ticks
     for consumer in bench.consumers:
         assert consumer.stop() == 0
+    rows = bench.huey.backend.ticks("tests.integration.apps.jobs.tick", 100)
+    late = sorted(row.written_at - row.due for row in rows)
+    assert late[-1] < 0.5 and late[len(late) // 2] < 0.1, late  # within 10 ms on a quiet machine
     jobs = sum(bench.huey.backend.counts().values())
     waiting = bench.huey.backend.waiting_count()
     assert jobs == len(bench.runs("tick")) + waiting

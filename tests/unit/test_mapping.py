@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from huey import signals as S
+from huey.api import Task as HueyTask
 from huey.serializer import Serializer
 
 from nephew import Nephew
@@ -110,3 +111,19 @@ def test_in_immediate_mode_mapped_jobs_have_run():
 
 def test_nothing_can_be_mapped(huey: Nephew):
     assert list(huey.task(name="echo")(echo).map([])) == []
+
+
+class Weighed(HueyTask):
+    """A class of the application's own, which makes something of the arguments of each call."""
+
+    def __init__(self, args: Any = None, *rest: Any, **more: Any) -> None:
+        super().__init__(args, *rest, **more)
+        self.priority = args[0] if args else None
+
+
+def test_a_class_of_calls_of_the_applications_own_makes_each_call(huey: Nephew):
+    task = huey.task(name="weighed", task_base=Weighed)(echo)
+
+    results = task.map([5, 7])
+
+    assert [huey.job(result.id).priority for result in results] == [5, 7]

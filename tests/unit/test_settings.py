@@ -103,6 +103,7 @@ def test_what_is_no_duration_is_refused(text: str):
         ({}, {"prefetch": 0}, "expected prefetch to be greater than 0, got 0"),
         ({}, {"lease": 10}, "expected lease to be greater than heartbeat (10), got 10"),
         ({}, {"log": "xml"}, "expected log to be text or json, got 'xml'"),
+        ({}, {"alert_webhook": "hooks.example.org/x"}, "expected alert_webhook to be a URL that begins with http"),
         ({"NEPHEW_KEEP_FAILED": "7 days"}, {}, "expected NEPHEW_KEEP_FAILED to be a time such as 7d, a number such as"),
         ({}, {"keep_failed": -1}, "or forever, got -1"),
         ({}, {"keep_failed": True}, "or forever, got True"),
@@ -122,6 +123,10 @@ def test_all_problems_are_told_at_once():
         Settings.load({"NEPHEW_DRAIN": "soon"}, {"reaper": -1, "log": "xml"})
 
     assert str(caught.value).count("expected") == 3
+
+
+def test_a_webhook_which_is_often_a_secret_is_not_shown():
+    assert "secret" not in repr(Settings.load({"NEPHEW_ALERT_WEBHOOK": "https://hooks.example.org/secret"}, {}))
 
 
 def test_settings_cannot_be_changed():

@@ -54,8 +54,21 @@ def nightly() -> str:
     return "cleaned"
 
 
-@huey.periodic_task(every(minutes=15))
+@huey.periodic_task(every(minutes=15), catch_up="all", within=dt.timedelta(hours=1), overlap="queue")
 def often() -> None: ...
+
+
+@huey.periodic_task(every(minutes=15), overlap="perhaps")  # wrong: no such policy
+def unsure() -> None: ...
+
+
+@huey.task(catch_up="all")  # wrong: it has no schedule
+def unscheduled() -> None: ...
+
+
+huey.schedules.add("report-7", add, cron("0 7 * * 1"), (1, 2), expect_within=dt.timedelta(days=8))
+huey.schedules.change("report-7", every(hours=1), catchup="all")  # wrong: no such part of a policy
+assert_type([plan.name for plan in huey.schedules], list[str])
 
 
 @huey.periodic_task(crontab(minute="0"))

@@ -10,6 +10,7 @@ from nephew.backends.redis.doorbell import ClaimingDoorbell
 from nephew.backends.redis.events import Events
 from nephew.backends.redis.locks import Locks
 from nephew.backends.redis.pruning import Pruning
+from nephew.backends.redis.schedules import Schedules
 from nephew.backends.redis.settlement import Settlement
 from nephew.backends.redis.transactions import Transactions
 from nephew.backends.redis.waiting import Waiting
@@ -22,7 +23,7 @@ from nephew.settings import Settings
 TICK = 0.1
 
 
-class RedisBackend(Transactions, Settlement, Workers, Waiting, Locks, Pruning, Archiving, Events, Backend):
+class RedisBackend(Transactions, Settlement, Workers, Waiting, Locks, Schedules, Pruning, Archiving, Events, Backend):
     """All nouns of a backend on one Redis."""
 
     shared = True

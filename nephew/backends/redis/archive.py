@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from nephew.backends.records import AttemptRow, LogLines, News, Record, Row
 from nephew.backends.redis import packing
 from nephew.backends.redis.history import History
+from nephew.backends.redis.schedules import tick_row
+from nephew.backends.schedules import TickRow
 from nephew.job import ENDED
 
 #: How many batches of events are read at once, after how many events no more of them are told, and how many bytes of
@@ -76,6 +78,21 @@ class Archiving(History):
         """Note that jobs are about to be deleted, should they be on their way into the archive."""
         if ids:
             self.run("note_deleted", REMEMBERED, *ids)
+
+    def filed_ticks(self, limit: int) -> dict[str, TickRow | None]:
+        """Ticks that nothing will change of any more and that are not archived, each by what `drop_ticks` calls it.
+
+        None: it was deleted meanwhile.
+        """
+        found = self.run("filed_ticks", limit)
+        return {
+            called.decode(): None if stored is None else tick_row(called.decode().partition(" ")[2], stored)
+            for called, stored in zip(found[::2], found[1::2], strict=True)
+        }
+
+    def drop_ticks(self, called: Iterable[str], left: int) -> None:
+        """Forget ticks that are archived, but for the latest few of each schedule."""
+        self.run("drop_ticks", left, *called)
 
     def raise_place(self, last: int) -> None:
         """Let places go on behind this one."""

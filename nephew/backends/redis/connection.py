@@ -26,7 +26,7 @@ from nephew.shield import my_shield
 log = logging.getLogger("huey.nephew.redis")
 
 #: The version of the keys' layout.
-LATEST = 1
+LATEST = 2
 
 #: A lost connection is made again at once, then after these pauses (seconds), but no more after so many seconds.
 PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.5, 0.75)
@@ -253,7 +253,7 @@ class Connected:
         """
         for _ in range(MEASUREMENTS):
             asked = time.monotonic()
-            seconds, micros = self.call("TIME")
+            seconds, micros = self._called("TIME")
             self._asked_at = time.monotonic()
             self._ahead = int(seconds) + int(micros) / 1e6 - self._asked_at
             if self._asked_at - asked < PROMPT:
@@ -261,7 +261,7 @@ class Connected:
 
     # -- version ------------------------------------------------------------------------------------
     def migrate(self) -> tuple[int, int]:
-        """Note the version of the keys' layout; see the contract."""
+        """Bring the keys' layout up to date; see the contract."""
         found = self._version()
         if found > LATEST:
             raise SchemaError(
@@ -270,6 +270,8 @@ class Connected:
             )
         if found == 0:
             self._called("SETNX", self.key("version"), LATEST)
+        elif found < LATEST:
+            self._done(self.evaluation("migrate", LATEST))
         self._ready = True
         return found, LATEST
 
@@ -281,8 +283,8 @@ class Connected:
         if self._ready:
             return
         found = self._version()
-        if found == 0 and not self._auto_migrate:
-            raise SchemaError(f"expected keys of version {LATEST}, got none; run `nephew migrate`")
+        if found < LATEST and not self._auto_migrate:
+            raise SchemaError(f"expected keys of version {LATEST}, got {found or 'none'}; run `nephew migrate`")
         self.migrate()
 
     def _version(self) -> int:

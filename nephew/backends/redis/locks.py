@@ -1,9 +1,8 @@
-"""Locks and the ticks of schedules: keys that let one of many in."""
+"""Locks: keys that let one of many in."""
 
 from __future__ import annotations
 
-from nephew.backends.records import LockRow, NewJob
-from nephew.backends.redis import packing
+from nephew.backends.records import LockRow
 from nephew.backends.redis.queue import Queue
 
 
@@ -26,15 +25,6 @@ class Locks(Queue):
     def locks(self) -> list[LockRow]:
         """The held locks; see the contract."""
         return sorted(_lock(*found) for found in self.run("locks"))
-
-    def last_tick(self, schedule: str) -> float | None:
-        """The latest due time that was enqueued; see the contract."""
-        latest = self.call("ZREVRANGE", self.key("ticks", schedule), 0, 0, "WITHSCORES")
-        return float(latest[1]) if latest else None
-
-    def tick(self, schedule: str, due: float, job: NewJob) -> bool:
-        """Enqueue a tick's job once; see the contract."""
-        return bool(self.run("tick", schedule, due, *packing.new_job(job)))
 
 
 def _lock(name: bytes, owner: bytes, label: bytes, fence: bytes, acquired_at: bytes, expires_at: bytes) -> LockRow:

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from nephew.backends.redis.history import History
 from nephew.backends.redis.places import CHUNK, END
 
-#: How long (seconds) a tick is remembered: far longer than any consumer looks back.
-TICK_SECONDS = 30 * 86400.0
-
 
 class Pruning(History):
     """The end of the history."""
@@ -40,5 +37,5 @@ class Pruning(History):
         return count, time.monotonic() - started
 
     def tidy(self, limit: int = 500) -> int:
-        """Delete data, ticks and ends that are over; see the contract."""
-        return int(self.run("tidy", limit, TICK_SECONDS))
+        """Delete data and ends that are over; see the contract."""
+        return int(self.run("tidy", limit))

@@ -6,6 +6,7 @@ from peewee import Database
 
 from nephew.backends.contract import Backend
 from nephew.backends.sql.ahead import Ahead
+from nephew.backends.sql.decisions import Decisions
 from nephew.backends.sql.dialects import Dialect
 from nephew.backends.sql.events import Events
 from nephew.backends.sql.locks import Locks
@@ -17,7 +18,7 @@ from nephew.backends.sql.workers import Workers
 from nephew.backends.watcher import Watcher
 
 
-class SqlBackend(Ahead, Transactions, Workers, Waiting, Locks, Pruning, Events, Backend):
+class SqlBackend(Ahead, Transactions, Workers, Waiting, Locks, Decisions, Pruning, Events, Backend):
     """All nouns of a backend on one database."""
 
     def watcher(self) -> Watcher:

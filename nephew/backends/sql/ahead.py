@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
-from weakref import WeakSet
+from weakref import finalize
 
 from nephew.backends.records import Claimed, Outcome, Settled
 from nephew.backends.sql.connection import Statement
@@ -25,7 +26,9 @@ log = logging.getLogger("huey.nephew.sql")
 #: its own, others run while one waits.
 SPARE = 2
 #: After one could not be opened, no other is for so long (seconds).
-PAUSE = 10.0
+PAUSE = 60.0
+#: How long one may take to open (seconds): who waits for it has another one.
+OPENING = 2
 
 T = TypeVar("T")
 Rows = list[Any]
@@ -36,8 +39,8 @@ class Ahead(Settlement):
 
     def __init__(self, dialect: Dialect, name: str, auto_migrate: bool = True) -> None:
         super().__init__(dialect, name, auto_migrate)
-        self._idle: list[PatientConnection] = []
-        self._open: WeakSet[PatientConnection] = WeakSet()
+        #: The places of those that nobody uses just now; None: it is not open.
+        self._spares: list[PatientConnection | None] = [None] * SPARE
         self._open_from = 0.0
 
     def claim_ahead(
@@ -87,7 +90,7 @@ class Ahead(Settlement):
     def _received(self, connection: PatientConnection, rows: Callable[[], Rows]) -> Rows | None:
         found = self._safely(connection, rows)
         if found is not None:
-            self._idle.append(connection)
+            self._spares.append(connection)
         return found
 
     def _safely(self, connection: PatientConnection, step: Callable[[], T]) -> T | None:
@@ -98,40 +101,40 @@ class Ahead(Settlement):
                 return step()
         except errors as error:
             log.debug("A step that was sent ahead is done again: %s", error)
-            self._drop(connection)
+            connection.close()
             return None
         except BaseException:
-            self._drop(connection)  # its answer may still come, and would be taken for the next one's
+            connection.close()  # its answer may still come, and would be taken for the next one's
             raise
 
     def _spare(self, database: PoolerAwareDatabase) -> PatientConnection | None:
         """A connection that nobody uses just now, opened if need be; None: there may be no more of them."""
         try:
-            return self._idle.pop()
+            idle = self._spares.pop()
         except IndexError:
-            if len(self._open) >= SPARE or time.monotonic() < self._open_from:
-                return None
-        try:
-            connection = database.connect_apart()
-        except self._errors as error:
-            log.info("No connection could be opened for claiming ahead (%s); in %g s it is tried again.", error, PAUSE)
-            self._open_from = time.monotonic() + PAUSE
             return None
-        self._open.add(connection)
-        return connection
+        return idle or self._opened(database)
 
-    def _drop(self, connection: PatientConnection) -> None:
-        self._open.discard(connection)
-        connection.close()
+    def _opened(self, database: PoolerAwareDatabase) -> PatientConnection | None:
+        """One more connection, whose place is free again when it is gone; None: it cannot be opened now."""
+        if time.monotonic() >= self._open_from:
+            try:
+                connection = database.connect_apart(OPENING)
+                finalize(connection, self._spares.append, None).atexit = False
+                return connection
+            except self._errors as error:
+                log.info("No connection could be opened to claim ahead (%s); in %g s it is tried again.", error, PAUSE)
+                self._open_from = time.monotonic() + PAUSE
+        self._spares.append(None)
+        return None
 
     def close(self) -> None:
         """Close what nobody uses, too; see the contract."""
         super().close()
-        while self._idle:
-            try:
-                self._drop(self._idle.pop())
-            except IndexError:
-                return  # another thread was faster
+        for idle in [connection for connection in self._spares if connection is not None]:
+            with suppress(ValueError):  # somebody uses it now
+                self._spares.remove(idle)
+                idle.close()
 
     def leave(self) -> None:
         """Spare connections are no thread's own; see the contract."""
@@ -140,5 +143,4 @@ class Ahead(Settlement):
     def forget_connections(self) -> None:
         """In a fork's child; see the contract."""
         super().forget_connections()
-        self._inherited_idle, self._idle = self._idle, []  # closing them would end the parent's
-        self._open = WeakSet()
+        self._inherited, self._spares = self._spares, [None] * SPARE  # closing them would end the parent's

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from nephew.backends.records import Filter, Record, Row
+from nephew.backends.schedules import TickRow
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.pruning import Pruning
 from nephew.backends.sql.rows import marks
+from nephew.backends.sql.ticks import COUNTED
 from nephew.backends.sql.urls import open_url
 from nephew.backends.texts import storable
 
@@ -31,6 +33,14 @@ _ATTEMPT = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _LOG = "INSERT INTO nephew_log (name, job, attempt, lines, dropped) VALUES (?, ?, ?, ?, ?)"
+_TICK_FIELDS = ["name", *TickRow._fields]
+_TICK = (
+    f"INSERT INTO nephew_tick ({', '.join(_TICK_FIELDS)}) VALUES ({marks(_TICK_FIELDS)})"
+    " ON CONFLICT (name, schedule, due) DO UPDATE SET"
+    f" {', '.join(f'{field} = excluded.{field}' for field in TickRow._fields)}"
+)
+#: Here it is only there to have its ticks counted.
+_LEDGER = "INSERT INTO nephew_schedule (name, schedule, seen, since) VALUES (?, ?, 0, 0) ON CONFLICT DO NOTHING"
 _COUNT = (
     "INSERT INTO nephew_counter (name, key, value) VALUES (?, ?, ?)"
     " ON CONFLICT (name, key) DO UPDATE SET value = nephew_counter.value + excluded.value"
@@ -89,6 +99,17 @@ class Archive(Pruning):
             return (upto > since and self._stands_at(run, upto)) or step(run)
 
         return self.write(step, again)
+
+    def keep_ticks(self, ticks: Sequence[TickRow]) -> None:
+        """Write ticks that nothing will change of any more; what was known of them is replaced."""
+        schedules = sorted({tick.schedule for tick in ticks})
+
+        def step(run: Run) -> None:
+            run(_TICK, [(self.name, *map(_storable, tick)) for tick in sorted(ticks)], many=True)
+            run(_LEDGER, [(self.name, schedule) for schedule in schedules], many=True)
+            run(COUNTED, [(self.name, schedule) for schedule in schedules], many=True)
+
+        self.write(step)
 
     def _advance(self, run: Run, since: int, upto: int) -> bool:
         run(

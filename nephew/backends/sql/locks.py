@@ -1,10 +1,10 @@
-"""Locks and the ticks of schedules: rows whose key lets one of many in."""
+"""Locks: rows whose key lets one of many in."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from nephew.backends.records import LockRow, NewJob
+from nephew.backends.records import LockRow
 from nephew.backends.sql.connection import Run
 from nephew.backends.sql.queue import Queue
 
@@ -74,23 +74,3 @@ class Locks(Queue):
             (self.name, self.now()),
         )
         return [LockRow(*row) for row in rows]
-
-    def last_tick(self, schedule: str) -> float | None:
-        """The latest due time that was enqueued; see the contract."""
-        rows = self.read("SELECT max(due) FROM nephew_tick WHERE name = ? AND schedule = ?", (self.name, schedule))
-        return None if rows[0][0] is None else float(rows[0][0])
-
-    def tick(self, schedule: str, due: float, job: NewJob) -> bool:
-        """Enqueue a tick's job once; see the contract."""
-
-        def step(run: Run) -> bool:
-            new = run(
-                "INSERT INTO nephew_tick (name, schedule, due, job, written_at) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                (self.name, schedule, due, job.id, self.now()),
-            ).rowcount
-            if new:
-                self._enqueue(run, [job])
-            return bool(new)
-
-        return self.write(step)

@@ -8,11 +8,15 @@ from peewee import Database, DatabaseError
 from playhouse.migrate import SchemaMigrator
 from playhouse.migrate import migrate as alter
 
+from nephew.backends.schedules import FORGOTTEN
 from nephew.backends.sql import tables
 from nephew.errors import SchemaError
 
 #: What version 2 brought to the table of jobs.
 RECORD = ("expires_at", "parent", "relation", "member", "tags", "redacted", "fingerprint", "cancelling", "once")
+
+#: What version 5 brought to the table of ticks.
+LEDGER = ("fate", "reason", "until", "state", "ended_at")
 
 
 def _complete_the_record(database: Database) -> None:
@@ -42,11 +46,32 @@ def _lighten_the_index_of_rare_states(database: Database) -> None:
     database.execute_sql(tables.RARE_INDEX)
 
 
+def _keep_a_ledger_of_ticks(database: Database) -> None:
+    """Version 5: what became of each tick, and control of schedules; each is decided up to its latest tick."""
+    migrator = SchemaMigrator.from_database(database)
+    fields = tables.Tick._meta.fields
+    alter(*(migrator.add_column("nephew_tick", name, fields[name]) for name in LEDGER))
+    alter(migrator.drop_not_null("nephew_tick", "job"))
+    with database.bind_ctx(tables.SCHEDULES, bind_refs=False, bind_backrefs=False):
+        database.create_tables(tables.SCHEDULES, safe=True)
+    its_job = "FROM nephew_job job WHERE job.name = nephew_tick.name AND job.id = nephew_tick.job"
+    for statement in (
+        f"UPDATE nephew_tick SET state = (SELECT state {its_job}), ended_at = (SELECT finished_at {its_job})"
+        f" WHERE EXISTS (SELECT 1 {its_job} AND job.finished_at IS NOT NULL)",
+        f"UPDATE nephew_tick SET state = '{FORGOTTEN}', ended_at = written_at WHERE NOT EXISTS (SELECT 1 {its_job})",
+        "INSERT INTO nephew_schedule (name, schedule, seen, since, ticks)"
+        " SELECT name, schedule, max(due), max(due), count(*) FROM nephew_tick GROUP BY name, schedule",
+        *tables.TICK_INDEXES,
+    ):
+        database.execute_sql(statement)
+
+
 #: By version, the step that brings older tables there. New ones are made at once as they are now (`tables.create`).
 STEPS: dict[int, Callable[[Database], None]] = {
     2: _complete_the_record,
     3: _make_room_for_events_and_the_archive,
     4: _lighten_the_index_of_rare_states,
+    5: _keep_a_ledger_of_ticks,
 }
 
 LATEST = max(STEPS)

@@ -14,19 +14,13 @@ from nephew.backends.sql.connection import Run
 from nephew.backends.sql.history import RARE_STATES, History
 from nephew.backends.sql.rows import marks
 from nephew.backends.sql.tables import RARE
+from nephew.backends.sql.ticks import Ticks
 
 #: Behind the last place.
 END = 2**63 - 1
-#: How long (seconds) a tick is remembered: far longer than any consumer looks back.
-TICK_SECONDS = 30 * 86400.0
-
-PAST_TICKS = (
-    "SELECT schedule, due FROM nephew_tick tick WHERE name = ? AND due < ? AND due <"
-    " (SELECT max(due) FROM nephew_tick later WHERE later.name = tick.name AND later.schedule = tick.schedule) LIMIT ?"
-)
 
 
-class Pruning(History):
+class Pruning(Ticks, History):
     """The end of the history."""
 
     def latest(self, state: str, below: int | None = None, limit: int = 500) -> tuple[list[int], int | None]:
@@ -68,6 +62,7 @@ class Pruning(History):
 
         def step(run: Run) -> tuple[int, float]:
             started = time.monotonic()
+            self._close(run)  # how the job of a tick has ended would be forgotten with it
             rows = run(
                 # The name as it is would lead a planner that has not counted these rows yet to all of the instance's.
                 f"SELECT seq, id, chord FROM nephew_job WHERE seq IN ({marks(places)}) AND name || '' = ?"
@@ -80,17 +75,14 @@ class Pruning(History):
         return self.write(step)
 
     def tidy(self, limit: int = 500) -> int:
-        """Delete data and ticks that are over; see the contract."""
+        """Delete data that are over; see the contract."""
         now = self.now()
         over = "SELECT key FROM nephew_data WHERE name = ? AND expires_at <= ? LIMIT ?"
         keys = self.read(over, (self.name, now, limit))
-        ticks = self.read(PAST_TICKS, (self.name, now - TICK_SECONDS, limit))
 
         def step(run: Run) -> int:
             over = "DELETE FROM nephew_data WHERE name = ? AND key = ? AND expires_at <= ?"
             run(over, [(self.name, key, now) for (key,) in keys], many=True)
-            past = "DELETE FROM nephew_tick WHERE name = ? AND schedule = ? AND due = ?"
-            run(past, [(self.name, *tick) for tick in ticks], many=True)
-            return len(keys) + len(ticks)
+            return len(keys)
 
-        return self.write(step) if keys or ticks else 0
+        return self.write(step) if keys else 0

@@ -54,9 +54,12 @@ class PoolerAwareDatabase(PostgresqlDatabase):
         super().__init__(url, prefer_psycopg3=True, **ours)
         self._silence = _seconds({**PATIENCE, **given}["tcp_user_timeout"])
 
-    def connect_apart(self) -> PatientConnection:
-        """A connection that is no thread's; the caller closes it."""
-        connection = self._connect_once()
+    def connect_apart(self, seconds: int | None = None) -> PatientConnection:
+        """A connection that is no thread's; the caller closes it.
+
+        :param seconds: the most that opening it may take; None: as the URL says.
+        """
+        connection = self._connect_once(**({} if seconds is None else {"connect_timeout": seconds}))
         server, idle = connection.execute(
             "SELECT pg_backend_pid(), current_setting('idle_in_transaction_session_timeout')"
         ).fetchone()
@@ -70,8 +73,9 @@ class PoolerAwareDatabase(PostgresqlDatabase):
     def _connect(self) -> Any:
         return self.connect_apart()
 
-    def _connect_once(self) -> PatientConnection:
-        connection: PatientConnection = PatientConnection.connect(self.database, autocommit=True, **self.connect_params)
+    def _connect_once(self, **more: Any) -> PatientConnection:
+        params = {**self.connect_params, **more}
+        connection: PatientConnection = PatientConnection.connect(self.database, autocommit=True, **params)
         connection.silence = self._silence
         return connection
 

@@ -188,14 +188,51 @@ class Lock(Model):
         primary_key = CompositeKey("name", "key")
 
 
+class Schedule(Model):
+    """How far a schedule is decided, and how it is controlled; see `ScheduleRow`."""
+
+    name = TextField()
+    schedule = TextField()
+    seen = DoubleField()
+    since = DoubleField()
+    definition = TextField(null=True)
+    payload = BlobField(null=True)
+    added = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
+    paused_at = DoubleField(null=True)
+    succeeded_at = DoubleField(null=True)
+    lapse = TextField(null=True)
+    #: How many rows it has in the ledger, about.
+    ticks = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+
+    class Meta:
+        table_name = "nephew_schedule"
+        primary_key = CompositeKey("name", "schedule")
+
+
+class Control(Model):
+    """How often the control of an instance's schedules has changed."""
+
+    name = TextField(primary_key=True)
+    version = BigIntegerField()
+
+    class Meta:
+        table_name = "nephew_control"
+
+
 class Tick(Model):
-    """A due time of a schedule that was enqueued; its key makes it happen once."""
+    """A due time of a schedule, and what became of it; its key makes it happen once. See `TickRow`."""
 
     name = TextField()
     schedule = TextField()
     due = DoubleField()
-    job = TextField()
+    job = TextField(null=True)
     written_at = DoubleField()
+    fate = TextField(default="enqueued", constraints=[SQL("DEFAULT 'enqueued'")])
+    reason = TextField(default="", constraints=[SQL("DEFAULT ''")])
+    until = DoubleField(null=True)
+    #: How its job ended, and when; null while it has not, or there is none.
+    state = TextField(null=True)
+    ended_at = DoubleField(null=True)
 
     class Meta:
         table_name = "nephew_tick"
@@ -249,7 +286,14 @@ class EventTaken(Model):
 #: Those of events, which version 3 brought.
 EVENTS: tuple[type[Any], ...] = (Event, EventGroup, EventTaken)
 
-TABLES: tuple[type[Any], ...] = (Job, Attempt, Log, Worker, Data, Counter, Chord, ChordMember, Lock, Tick, *EVENTS)
+#: Those of schedules beside their ticks, which version 5 brought.
+SCHEDULES: tuple[type[Any], ...] = (Schedule, Control)
+
+TABLES: tuple[type[Any], ...] = (
+    *(Job, Attempt, Log, Worker, Data, Counter, Chord, ChordMember, Lock, Tick),
+    *EVENTS,
+    *SCHEDULES,
+)
 
 #: States that are looked for and that few jobs are in. SQLite takes a partial index only when the query
 #: holds its very condition. Not a list of states, which SQLite would make a table of for each row that is written.
@@ -287,10 +331,18 @@ ARCHIVE_INDEX = "CREATE INDEX nephew_job_archived ON nephew_job (name, place) WH
 #: That of events, in the order in which they are read.
 EVENT_INDEX = "CREATE INDEX nephew_event_order ON nephew_event (name, txid, number)"
 
+#: Ticks that are not over yet. As with `RARE`, a query has to hold the very condition.
+OPEN = "ended_at IS NULL AND (fate = 'enqueued' OR fate = 'waiting')"
+#: Those of ticks. The fate comes first, so that this one is not taken for no better than the primary key.
+TICK_INDEXES = (
+    f"CREATE INDEX nephew_tick_open ON nephew_tick (name, fate, schedule, due) WHERE {OPEN}",
+    "CREATE INDEX nephew_tick_written ON nephew_tick (name, written_at)",
+)
+
 
 def create(database: Database) -> None:
     """Create the latest version of the tables, inside the caller's transaction."""
     with database.bind_ctx(TABLES, bind_refs=False, bind_backrefs=False):
         database.create_tables(TABLES, safe=True)
-    for statement in (*INDEXES, *MORE_INDEXES, ARCHIVE_INDEX, EVENT_INDEX):
+    for statement in (*INDEXES, *MORE_INDEXES, ARCHIVE_INDEX, EVENT_INDEX, *TICK_INDEXES):
         database.execute_sql(statement)

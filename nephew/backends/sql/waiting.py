@@ -20,6 +20,12 @@ LATER = "state = CASE state WHEN 'retrying' THEN 'retrying' ELSE ? END"
 #: What comes into the queue goes behind those that are there; what is there keeps its place.
 AT_THE_BACK = "seq = CASE state WHEN 'queued' THEN seq ELSE ? END"
 
+#: The tick of a job that lives again is not over any more.
+REOPEN = (
+    "UPDATE nephew_tick SET state = NULL, ended_at = NULL WHERE name = ? AND job = ? AND schedule ="
+    " (SELECT parent FROM nephew_job WHERE name = ? AND id = ? AND relation = 'schedule')"
+)
+
 #: A job that somebody runs again by hand does not expire any more.
 NEVER = float("inf")
 
@@ -117,6 +123,7 @@ class Waiting(Queue):
             ).rowcount
             if count:
                 run("DELETE FROM nephew_data WHERE name = ? AND key = ?", (self.name, f"r:{job_id}"))
+                run(REOPEN, (self.name, job_id, self.name, job_id))
                 self.dialect.tell(run, self.name)
             return bool(count)
 

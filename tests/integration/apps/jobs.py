@@ -45,6 +45,12 @@ def install_clock(huey: Nephew) -> None:
     huey.periodic_task(cron("0 0 1 1 *"))(new_year)
 
 
+def install_many(huey: Nephew, count: int) -> None:
+    """Schedules that come due once in four years."""
+    for number in range(count):
+        huey.periodic_task(cron(f"{number % 60} {number // 60 % 24} 29 2 *"), name=f"leap_{number}")(tick)
+
+
 def line(word: str, key: str) -> None:
     """Add `word key time pid` to the file of runs."""
     text = f"{word} {key} {time.time():.6f} {os.getpid()}\n"

@@ -16,6 +16,8 @@ huey = Nephew(os.environ["TEST_NAME"], store_intermediate_errors="TEST_STORE_ERR
 tasks = jobs.install(huey)
 if "TEST_CLOCK" in os.environ:
     jobs.install_clock(huey)
+if "TEST_MANY" in os.environ:
+    jobs.install_many(huey, int(os.environ["TEST_MANY"]))
 if "TEST_VERSION" in os.environ:
     versions.install(huey, os.environ["TEST_VERSION"])
 

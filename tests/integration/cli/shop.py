@@ -26,7 +26,7 @@ SHOP = """\
 import logging
 import os
 import signal
-from nephew import Nephew, current_job, every
+from nephew import Nephew, cron, current_job, every
 
 huey = Nephew(os.environ["SHOP_NAME"], os.environ["SHOP_URL"])
 

@@ -84,4 +84,5 @@ def test_check_finds_two_schedules_of_one_name(shop: Shop) -> None:
     done = shop.run("check")
 
     assert done.returncode == 1
-    assert '"shop.hourly" (shop.py, line ' in done.stdout
+    assert "task shop.hourly: expected one function of this name" in done.stdout
+    assert "(shop.py, line " in done.stdout

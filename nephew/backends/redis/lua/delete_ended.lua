@@ -1,9 +1,10 @@
---! uses job, ends, drop
+--! uses job, ends, drop, ticks
 -- Delete jobs that have ended, with all that belongs to them.
 --
 -- ARGV: places.
 -- Returns how many there were, still ended.
--- Reads slots, related; writes jobs, marks, ended:<state>, ends:<slot>, attempts:<id>, logs:<id>, kin:<id>, members:<chord>,
+-- Reads slots, related; writes open, ticks:<schedule>, ledgers, filed, turns, plan:<what>, jobs, marks, ended:<state>,
+-- ends:<slot>, attempts:<id>, logs:<id>, kin:<id>, members:<chord>,
 -- chord:<chord>, callbacks, revoked, data_until.
 
 local gone = {}
@@ -14,5 +15,6 @@ for _, place in ipairs(ARGV) do
         end
     end
 end
+close_ticks_of(gone)  -- how the job of a tick has ended would be forgotten with it
 drop(gone)
 return #gone

@@ -1,12 +1,13 @@
---! uses job, ends, archive
+--! uses job, ends, archive, ticks
 -- Forget jobs that are in the archive now, where they are still ended in the same way. How they ended is kept for as
 -- long as results are.
 --
 -- ARGV: seconds that the values of chords are kept for callbacks that may be run again ('': for ever), then for each
 -- job id and what tells its end from another one.
 -- Returns those of them that do not belong there: they live again or have ended anew, or somebody has deleted them.
--- Reads slots, ends:<slot>, deleted, related; writes ended:<state>, jobs, marks, attempts:<id>, logs:<id>,
--- kin:<id>, members:<chord>, chord:<chord>, callbacks.
+-- Reads slots, ends:<slot>, deleted, related; writes open, ticks:<schedule>, ledgers, filed, turns, plan:<what>,
+-- ended:<state>, jobs, marks, attempts:<id>, logs:<id>, kin:<id>,
+-- members:<chord>, chord:<chord>, callbacks.
 
 local ttl, ids, signed = ARGV[1], {}, {}
 for i = 2, #ARGV, 2 do
@@ -32,5 +33,6 @@ if ttl ~= '' and #gone > 0 then
         end
     end
 end
+close_ticks_of(gone)
 forget(gone)
 return strays

@@ -1,11 +1,11 @@
---! uses job, ends, moves
+--! uses job, ends, moves, ticks
 -- Put an ended job back into its queue, behind all that are there; it does not expire any more.
 --
 -- ARGV: id.
 -- Returns 1; 0 when it has not ended, when a twin has its unique key, and when the values of the chord that it is the
 -- callback of are gone.
 -- Reads slots, chord:<chord>, narrow; writes ended:<state>, order, ends:<slot>, revoked, stops, marks, unique, keyof,
--- place, jobs, q:<queue>, queues, bell, bell:<queue>, parked.
+-- place, jobs, q:<queue>, queues, bell, bell:<queue>, parked, ticks:<schedule>, ledgers, filed, open, turns.
 
 local id = ARGV[1]
 local state = ended_as(id)
@@ -41,5 +41,6 @@ if unique then
     redis.call('HSET', key('unique'), unique, id)
     redis.call('HSET', key('keyof'), id, unique)
 end
+reopen_tick_of(id, head)
 to_the_back(id)
 return 1

@@ -1,12 +1,13 @@
---! uses job, ends, store
+--! uses job, ends, store, ticks
 -- Put a job from the archive back into its queue, behind all that are there; it does not expire any more.
 --
 -- ARGV: '1' if it may have been done before, else ''; id, queue, priority, unique key, the chord that it is the
 -- callback of, parent, member, time of its enqueueing, head and payload, marks, how many attempts, the attempts, and
 -- its logs (attempt, JSON …).
 -- Returns 1; 0 when there is such a job, when a twin has its unique key, and when the values of the chord are gone.
--- Reads ended:<state>, slots, narrow; writes place, jobs, marks, unique, keyof, kin:<id>, related,
--- members:<chord>, chord:<chord>, attempts:<id>, logs:<id>, revoked, ends:<slot>, q:<queue>, queues, bell, bell:<queue>, parked.
+-- Reads ended:<state>, slots, narrow; writes place, jobs, marks, unique, keyof, kin:<id>, related, members:<chord>,
+-- chord:<chord>, attempts:<id>, logs:<id>, revoked, ends:<slot>, q:<queue>, queues, bell, bell:<queue>, parked,
+-- ticks:<schedule>, ledgers, filed, open, turns.
 
 local again, id, queue, priority, unique, chord, parent, member, enqueued, body, marks, count = unpack(ARGV, 1, 12)
 if redis.call('HEXISTS', key('jobs'), id) == 1 then
@@ -41,5 +42,6 @@ for i = last + 1, #ARGV, 2 do
 end
 redis.call('HDEL', key('revoked'), 'r:' .. id)
 drop_end(id)
+reopen_tick_of(id, select(4, parts(redis.call('HGET', key('jobs'), id))))
 line_up(id, place, queue, tonumber(priority))
 return 1

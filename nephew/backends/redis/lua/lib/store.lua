@@ -1,5 +1,5 @@
 --! uses job, ends
--- Jobs come in: what `enqueue`, `settle` and `tick` have in common.
+-- Jobs come in: what `enqueue`, `settle` and `decide` have in common.
 --
 -- {name}:place      string  the last place that was given
 -- {name}:kin:<id>   set     ids of the jobs that follow from a job or a chord; expires
