@@ -111,7 +111,7 @@ def decide(schedule: Schedule, policy: Policy, seen: float, now: float) -> Verdi
     """
     start, end = clock.at(seen), clock.at(now)
     most, longest_delay = policy.most, policy.longest_delay
-    dues = latest(schedule, start, end, most + ROWS + 1)
+    dues = sorted({due for due in latest(schedule, start, end, most + ROWS + 1) if start < due <= end})
     if not dues:
         return None
     made_up_for = [due for due in dues[-most:] if end - due <= longest_delay]

@@ -123,6 +123,8 @@ def next_mark(plan: Plan, now: float) -> Mark | None:
     if row.lapse is None:
         return Mark("telling", _counted_from(row), now) if _lapses_at(plan, row) < now else None
     mark = Mark.read(row.lapse)
+    if mark.word == "closing" and _lapses_at(plan, row) < now:
+        return Mark("telling", _counted_from(row), now)  # a webhook that hears of no recovery silences no new lapse
     if mark.word != "told" and abs(now - mark.at) < TAKEOVER:
         return None
     if not mark.ends and (row.succeeded_at or 0.0) > mark.since:

@@ -219,6 +219,14 @@ class Definition(NamedTuple):
         return json.dumps(self._asdict())
 
 
+def has_own_times(row: ScheduleRow) -> bool:
+    """Whether other due times than the code's are stored of it, or something that cannot be read here."""
+    try:
+        return read(row).schedule is not None
+    except (ValueError, TypeError):
+        return True
+
+
 def read(row: ScheduleRow | None) -> Definition:
     """What was added or changed; nothing, where a schedule is as the code says."""
     if row is None or row.definition is None:

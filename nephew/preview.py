@@ -13,7 +13,7 @@ from nephew.schedules import Asked, Cron, Schedule, coming, latest
 from nephew.wallclock import ClockChange, clock_changes
 
 #: How far ahead changes of the clock are looked for, and how many ticks are shown before and after each.
-YEAR = 366 * DAY
+WEEK, YEAR = 7 * DAY, 366 * DAY
 NEAR = 2
 #: How many wall-clock times a note tells before it counts the others.
 TOLD = 3
@@ -35,15 +35,18 @@ class Entry(NamedTuple):
     note: str
 
 
-def preview(schedule: Schedule, start: datetime, days: float = 7, around_dst: bool = False) -> Iterator[Entry]:
+def preview(
+    schedule: Schedule, start: datetime, days: float | None = None, around_dst: bool = False
+) -> Iterator[Entry]:
     """What is to come after the aware moment `start`, in order, found one at a time.
 
-    :param days: how far to look.
-    :param around_dst: instead, what is near each change of the zone's clock within a year; nothing when there is none.
+    :param days: how far to look; None: a week, or a year for changes of the clock.
+    :param around_dst: only what is near each change of the zone's clock; nothing when there is none.
     """
     if not around_dst:
-        return _entries(schedule, start, start + timedelta(days=days))
-    return (entry for stretch in _around_changes(schedule, start) for entry in _entries(schedule, *stretch))
+        return _entries(schedule, start, start + (WEEK if days is None else timedelta(days=days)))
+    end = start + (YEAR if days is None else timedelta(days=days))
+    return (entry for stretch in _around_changes(schedule, start, end) for entry in _entries(schedule, *stretch))
 
 
 def zone_of(schedule: Schedule) -> tzinfo | None:
@@ -53,9 +56,9 @@ def zone_of(schedule: Schedule) -> tzinfo | None:
     return None if isinstance(schedule, Asked) and not schedule.utc else UTC
 
 
-def _around_changes(schedule: Schedule, start: datetime) -> Iterator[tuple[datetime, datetime]]:
+def _around_changes(schedule: Schedule, start: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
     """The stretches of time around the changes of the clock, from some ticks before to some after."""
-    for change in clock_changes(zone_of(schedule), start, start + YEAR):
+    for change in clock_changes(zone_of(schedule), start, until):
         before = latest(schedule, start, change.at - change.shift, NEAR)
         after = coming(schedule, change.at + change.shift, NEAR)
         end = after[-1] if after else change.at + change.shift

@@ -81,11 +81,11 @@ class Timetable:
         """The coming due times of a schedule, in UTC; fewer than `count` where no more are in sight."""
         return coming(self.get(name).schedule, clock.at(self._backend.now()), count)
 
-    def preview(self, name: str, days: float = 7, around_dst: bool = False) -> Iterator[Entry]:
+    def preview(self, name: str, days: float | None = None, around_dst: bool = False) -> Iterator[Entry]:
         """The coming due times of a schedule as its wall clock shows them, and the changes of that clock.
 
-        :param days: how far to look.
-        :param around_dst: instead, what is near each change of the clock within a year.
+        :param days: how far to look; None: 7 days, or a year for changes of the clock.
+        :param around_dst: only what is near each change of the clock.
         """
         return preview(self.get(name).schedule, clock.at(self._backend.now()), days, around_dst)
 
@@ -180,10 +180,14 @@ class Timetable:
                 f"schedule {plan.name!r}: expected one of the code's, got one that was added at run time; "
                 "change it, or remove it"
             )
+        if plan.name not in plans.of_code(self._huey):
+            raise ConfigError(
+                f"schedule {plan.name!r}: expected one that the code has, got one that it does not know here; remove it"
+            )
         row = plan.row
         ahead = row is not None and row.seen > self._backend.now()
         if row is not None and (row.definition is not None or ahead):
-            self._define(plan, None, anew=ahead or plans.read(row).schedule is not None)
+            self._define(plan, None, anew=ahead or plans.has_own_times(row))
         return self.get(plan.name)
 
     def remove(self, name: str) -> None:

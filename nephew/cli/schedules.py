@@ -131,8 +131,10 @@ def _tick(tick: Tick) -> tuple[object, ...]:
 
 @schedules.command()
 @click.argument("name")
-@click.option("-d", "--days", type=click.FloatRange(0, 3660, min_open=True), help="How far ahead.  [default: 7]")
-@click.option("--around-dst", is_flag=True, help="Only what is near the changes of the clock, of a year.")
+@click.option(
+    "-d", "--days", type=click.FloatRange(0, 3660, min_open=True), help="How far ahead.  [default: 7, or a year]"
+)
+@click.option("--around-dst", is_flag=True, help="Only what is near the changes of the clock.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="At most so many.")
 @json_option
 @with_huey
@@ -141,9 +143,7 @@ def preview(huey: Nephew, name: str, days: float | None, around_dst: bool, limit
 
     Where clocks change, a line tells which times they skip (gap) or show twice (fold), and what becomes of those.
     """
-    if around_dst and days is not None:
-        raise click.UsageError("expected --days or --around-dst, got both")
-    entries = huey.schedules.preview(name, days or 7, around_dst)
+    entries = huey.schedules.preview(name, days, around_dst)
     found = list(itertools.islice(entries, limit + 1))
     more, found = len(found) > limit, found[:limit]
     if as_json:
@@ -151,7 +151,8 @@ def preview(huey: Nephew, name: str, days: float | None, around_dst: bool, limit
     elif found:
         print_entries(found)
     else:
-        click.echo("The clock of its zone does not change." if around_dst else "It is not due in that time.", err=True)
+        what = "The clock of its zone does not change" if around_dst else "It is not due"
+        click.echo(f"{what} in that time.", err=True)
     if not found:
         raise click.exceptions.Exit(1)
     if more:

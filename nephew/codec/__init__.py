@@ -157,7 +157,9 @@ class Codec:
             raise _not_ours(data, "a value of this codec")
         end = data.index(b"\n")
         with closing(Found(data, end + 1)) as found:
-            return Reader(self._classes, beside=found.piece).read(_text(data[1:end]))
+            value = Reader(self._classes, beside=found.piece).read(_text(data[1:end]))
+            found.refuse_more()
+            return value
 
     @overload
     def register(

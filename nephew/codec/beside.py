@@ -58,6 +58,11 @@ class Found:
             raise ValueError(f"{size} bytes at {start} of {len(self._data) - self._end}")
         return found
 
+    def refuse_more(self) -> None:
+        """:raises ValueError: when there are bytes that no value has asked for."""
+        if self._left:
+            raise ValueError(f"{self._left} bytes more than the value has")
+
     def close(self) -> None:
         """Let go of them: what read them may be in memory for a while."""
         self._data, self._left = b"", 0

@@ -269,6 +269,18 @@ def test_a_lapse_that_the_webhook_never_heard_of_ends_with_its_recovery(
     assert (hook.told(), mark(alone)) == ([RECOVERED], None)
 
 
+def test_a_webhook_that_never_answers_silences_no_later_lapse(alone: Nephew, hook: Webhook, pauses: None, work: Work):
+    told = heard(alone)
+    hook.answers = [503] * 20
+    look(alone)
+    succeed(alone, work)
+
+    look(alone, TAKEOVER + 1)
+    look(alone, 3 * DAY)
+
+    assert [signal for signal, _ in told] == [SIGNAL_LAPSED, SIGNAL_RECOVERED, SIGNAL_LAPSED]
+
+
 def test_a_server_that_is_not_there_is_an_error_that_says_so():
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}/secret"

@@ -12,15 +12,12 @@ import pytest
 import redis
 
 from nephew import Nephew
-from nephew.backends.contract import Backend
 from nephew.backends.records import Claimed, Outcome
 from nephew.backends.redis import RedisBackend
 from nephew.backends.redis.scripts import script
 from nephew.backends.sql import SqlBackend
 from nephew.backends.watcher import Doorbell
 from nephew.lane import Lane
-from nephew.opening import open_backend
-from nephew.settings import Settings
 from tests.contract.jobs import Hand, job, succeeded
 from tests.faults import Fault, Link
 from tests.proxies import Proxy
@@ -34,8 +31,8 @@ class Asked(NamedTuple):
         its scripts included.
     """
 
-    trips: int
-    statements: int
+    trips: float
+    statements: float
 
 
 #: By place and step. What grows here is paid for by every job.
@@ -68,6 +65,11 @@ EXPECTED = {
         "claim nothing": Asked(1, 6),
     },
 }
+
+#: The most that each job of a long drain may add: its share of claims and settles, which are of a hundred and more.
+SHARE = {"sqlite": Asked(0, 0.4), "postgres": Asked(0.1, 0.1), "redis": Asked(0.1, 1.5)}
+#: How many jobs are worked off before that is counted, and how many then.
+FEW, MANY = 300, 1200
 
 #: The scripts of these steps; a server is sent their text once.
 SCRIPTS = ("enqueue_one", "enqueue_plain", "claim", "settle_plain")
@@ -104,10 +106,10 @@ class Listening(Fault):
 
 
 class Asking:
-    """A backend, and what was asked of its store so far."""
+    """An instance, its backend, and what was asked of its store so far."""
 
-    def __init__(self, backend: Backend, asked: Callable[[], Asked]) -> None:
-        self.backend, self._asked = backend, asked
+    def __init__(self, huey: Nephew, asked: Callable[[], Asked]) -> None:
+        self.huey, self.backend, self._asked = huey, huey.backend, asked
 
     def by(self, act: Callable[[], Any]) -> Asked:
         """What is asked by doing this."""
@@ -119,24 +121,24 @@ class Asking:
 @contextmanager
 def opened(place: str, request: pytest.FixtureRequest, name: str) -> Iterator[Asking]:
     if place == "sqlite":
-        backend = open_backend(name, request.getfixturevalue("sqlite_url"), None, None, "", Settings())
-        assert isinstance(backend, SqlBackend)
-        backend.migrate()
+        huey = Nephew(name, request.getfixturevalue("sqlite_url"))
+        assert isinstance(huey.backend, SqlBackend)
+        huey.backend.migrate()
         statements: list[str] = []
-        backend.database.connection().set_trace_callback(statements.append)
-        yield Asking(backend, lambda: Asked(0, len(statements)))
-        backend.close()
+        huey.backend.database.connection().set_trace_callback(statements.append)
+        yield Asking(huey, lambda: Asked(0, len(statements)))
+        huey.close()
         return
     with Proxy(request.getfixturevalue(place)) as proxy, proxy.suffering(Listening()) as listening:
-        backend = open_backend(name, proxy.url, None, None, "", Settings())
-        if isinstance(backend, RedisBackend):
+        huey = Nephew(name, proxy.url)
+        if isinstance(huey.backend, RedisBackend):
             for each in SCRIPTS:
-                backend.call("SCRIPT", "LOAD", script(each).source)
+                huey.backend.call("SCRIPT", "LOAD", script(each).source)
             with request.getfixturevalue(place).client() as client:
-                yield Asking(backend, lambda: Asked(listening.asked.trips, commands(client)))
+                yield Asking(huey, lambda: Asked(listening.asked.trips, commands(client)))
         else:
-            yield Asking(backend, lambda: listening.asked)
-        backend.close()
+            yield Asking(huey, lambda: listening.asked)
+        huey.close()
 
 
 def commands(client: redis.Redis) -> int:
@@ -169,6 +171,31 @@ def life_of(size: int, hand: Hand, asking: Asking) -> dict[str, Asked]:
         f"settle {len(claimed)}": asking.by(lambda: hand.settle(*map(succeeds, claimed))),
         "claim nothing": asking.by(lambda: hand.claim(size)),
     }
+
+
+@pytest.mark.parametrize("place", EXPECTED)
+def test_of_many_jobs_each_adds_little_to_what_a_worker_asks(place: str, request: pytest.FixtureRequest, name: str):
+    with opened(place, request, name) as asking:
+        noop = asking.huey.task(name="noop")(lambda number: None)
+        lane = Lane(asking.huey.worker)
+        noop.map(range(FEW))
+        work_off(FEW, lane)  # the hands have grown
+        noop.map(range(MANY))
+
+        asked = asking.by(lambda: work_off(MANY, lane))
+
+        lane.close()
+        asking.huey.sign_off()
+    share = SHARE[place]
+    assert asked.trips <= share.trips * MANY
+    assert asked.statements <= share.statements * MANY
+
+
+def work_off(count: int, lane: Lane) -> None:
+    for _ in range(count):
+        claimed = lane.next()
+        assert claimed is not None
+        lane.run(claimed)
 
 
 def test_an_idle_worker_claims_once_for_each_time_that_it_waits(request: pytest.FixtureRequest, name: str):

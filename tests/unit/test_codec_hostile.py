@@ -249,6 +249,7 @@ def test_bytes_that_nobody_wrote_give_a_decode_error(text: str) -> None:
         b'"no line feed"',
         b"nothing\n",
         b'{"!":["beside",0,5]}\nfour',
+        b'{"!":["beside",0,3]}\nfour',
         b'{"!":["beside",-1,2]}\nfour',
         b'{"!":["beside",3,-1]}\nfour',
         b'{"!":["beside",0,true]}\nfour',

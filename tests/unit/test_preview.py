@@ -11,7 +11,7 @@ from tests.unit.test_schedules import OwnSchedule
 from tests.unit.zones import HOUR, utc
 
 
-def lines(schedule: Schedule, start: datetime, days: float = 7, around_dst: bool = False) -> list[str]:
+def lines(schedule: Schedule, start: datetime, days: float | None = None, around_dst: bool = False) -> list[str]:
     entries = preview(schedule, start, days, around_dst)
     return [f"{entry.at:%a %m-%d %H:%M %Z} {entry.kind} {entry.note}".rstrip() for entry in entries]
 
