@@ -149,13 +149,12 @@ class Keeper:
         presence = self.worker.presence if self.worker.registered else None
         if presence is not None:
             presence.listener = self.wake
-        dues = [self._settle_by_age()]
+        dues = [self._settle_by_age(), self._show(now)]  # what a job says is seen of one that is shown as running
         for lane in self.worker.lanes:
             if lane.running is not None:
                 dues += [self._give_back(lane, now), self._pass_progress(lane, now), self._pass_log(lane, now)]
             elif presence is not None and presence.is_busy(lane.slot):
                 dues.append(MOMENT)
-        dues.append(self._show(now))
         pending = [due for due in dues if due is not None]
         return min(pending) if pending else None
 
