@@ -107,7 +107,8 @@ class Presence:
     def remove(self) -> None:
         """Take the file away; the worker ends in peace."""
         if self.path and self.path in _own:
-            os.unlink(self.path)
+            with contextlib.suppress(FileNotFoundError):  # whoever took this worker for dead has removed it
+                os.unlink(self.path)
             os.close(self._descriptor)
             _own.discard(self.path)
 

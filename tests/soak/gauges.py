@@ -15,8 +15,9 @@ from tests.soak.sites import Site
 from tests.stored import stored
 
 #: What is kept on purpose, up to a limit of its own: events up to `keep_events`, on Redis the ids of ended jobs up to
-#: `keep_records`, and ticks, the latest of them for an archive too.
-KEPT = {"nephew_event", "nephew_tick", "events", "order", "ticks", "filed"}
+#: `keep_records`, and ticks, the latest of them for an archive too. Ticks are open until somebody has seen how they
+#: ended, which somebody looks for as often as these come; and keys are counted by what they have.
+KEPT = {"nephew_event", "nephew_tick", "events", "order", "ticks", "filed", "open", "keys"}
 #: What is opened when it is needed: an idle worker on Redis has only the connection that it waits on.
 ON_DEMAND = {"connections"}
 #: By how much any count may differ.
